@@ -1,0 +1,93 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// A termination message begins with one header line: the magic, the length of the JSON behind it in bytes, and its
+// CRC-32 (IEEE). The kubelet cuts the tail of a message that is too long; length and checksum show it.
+const (
+	messageMagic  = "connpolicy1"
+	headerMaximum = len(messageMagic) + len(" 65536 00000000\n")
+)
+
+// Errors of DecodeMessage.
+var (
+	// ErrNoResult: the message is empty or not one of ours, such as the log of a crash.
+	ErrNoResult = errors.New("not a probe result")
+	// ErrTruncated: the message is shorter than it says.
+	ErrTruncated = errors.New("the probe result was cut off")
+	// ErrCorrupt: the message does not have the checksum or the content that it says.
+	ErrCorrupt = errors.New("the probe result is corrupt")
+	// ErrVersion: the message is of a version that this reader does not know.
+	ErrVersion = errors.New("the probe result has an unknown version")
+	// ErrBudget: not even the result without any measurement fits the budget.
+	ErrBudget = errors.New("the probe result does not fit its budget")
+)
+
+// dropOrder names the measurements that are dropped to fit a budget, the first first.
+var dropOrder = []struct {
+	name string
+	drop func(*Measurements) bool
+}{
+	{"timeWait", func(m *Measurements) bool { had := m.TimeWait != nil; m.TimeWait = nil; return had }},
+	{"reuse", func(m *Measurements) bool { had := m.Reuse != nil; m.Reuse = nil; return had }},
+	{"handshake", func(m *Measurements) bool { had := m.Handshake != nil; m.Handshake = nil; return had }},
+}
+
+// EncodeMessage renders r as a termination message of at most budgetBytes. Measurements that do not fit are dropped
+// whole and named in Dropped. It fails with ErrBudget if even the rest does not fit.
+func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
+	for next := 0; ; {
+		body, err := json.Marshal(r)
+		if err != nil {
+			return nil, fmt.Errorf("encode the probe result: %w", err)
+		}
+		if len(body)+headerMaximum <= budgetBytes {
+			header := fmt.Sprintf("%s %d %08x\n", messageMagic, len(body), crc32.ChecksumIEEE(body))
+			return append([]byte(header), body...), nil
+		}
+		dropped := false
+		for ; next < len(dropOrder) && !dropped; next++ {
+			if dropOrder[next].drop(&r.Measurements) {
+				r.Dropped = append(r.Dropped[:len(r.Dropped):len(r.Dropped)], dropOrder[next].name)
+				dropped = true
+			}
+		}
+		if !dropped {
+			return nil, fmt.Errorf("%w: %d bytes without any measurement, budget %d", ErrBudget, len(body)+headerMaximum, budgetBytes)
+		}
+	}
+}
+
+// DecodeMessage reads a termination message. Its errors wrap ErrNoResult, ErrTruncated, ErrCorrupt or ErrVersion.
+func DecodeMessage(message []byte) (Result, error) {
+	header, body, found := bytes.Cut(message, []byte("\n"))
+	var length int
+	var checksum uint32
+	if !found {
+		return Result{}, ErrNoResult
+	}
+	if _, err := fmt.Sscanf(string(header), messageMagic+" %d %08x", &length, &checksum); err != nil || length < 0 {
+		return Result{}, ErrNoResult
+	}
+	if len(body) < length {
+		return Result{}, fmt.Errorf("%w: %d of %d bytes arrived", ErrTruncated, len(body), length)
+	}
+	body = body[:length]
+	if crc32.ChecksumIEEE(body) != checksum {
+		return Result{}, fmt.Errorf("%w: checksum", ErrCorrupt)
+	}
+	var r Result
+	if err := json.Unmarshal(body, &r); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if r.Version != Version {
+		return Result{}, fmt.Errorf("%w: %q, this reader knows %q", ErrVersion, r.Version, Version)
+	}
+	return r, nil
+}
