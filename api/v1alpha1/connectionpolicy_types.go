@@ -1,0 +1,359 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ConnectionPolicy says which workload talks to which services. connpolicy measures how those connections are made,
+// reused and closed, judges what it saw, and, when asked to, changes the pod settings that cure what is wrong.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=connpol,categories={all,connpolicy}
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="The policy is understood and carried out"
+// +kubebuilder:printcolumn:name="Compliant",type=string,JSONPath=`.status.conditions[?(@.type=="Compliant")].status`,description="No rule of severity error or warning fails"
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.tuning.mode`,description="Observe, Recommend or Apply"
+// +kubebuilder:printcolumn:name="Setup%",type=integer,JSONPath=`.status.setupSharePercent`,description="Share of a small transaction spent on setting up the connection; the worst link"
+// +kubebuilder:printcolumn:name="Ports%",type=integer,JSONPath=`.status.portUtilizationPercent`,description="Share of the local ports held towards one destination; the worst pod and link"
+// +kubebuilder:printcolumn:name="Findings",type=integer,JSONPath=`.status.findings.total`,description="Number of rules that fail"
+// +kubebuilder:printcolumn:name="Tuned",type=string,JSONPath=`.status.conditions[?(@.type=="Tuned")].reason`,description="Where the tuning stands"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Compliant")].message`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="the name of a ConnectionPolicy may have at most 40 characters: names of probe pods and reports are made from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of a ConnectionPolicy may contain lower-case letters, digits and '-' only, because it becomes the value of a label"
+type ConnectionPolicy struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The name may have at most 40 characters.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+	// spec is what the user asks for.
+	// +required
+	Spec ConnectionPolicySpec `json:"spec"`
+	// status is what connpolicy found and did. It is written by the operator.
+	// +optional
+	Status ConnectionPolicyStatus `json:"status,omitzero"`
+}
+
+// ConnectionPolicyList is a list of ConnectionPolicies.
+//
+// +kubebuilder:object:root=true
+type ConnectionPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ConnectionPolicy `json:"items"`
+}
+
+// ConnectionPolicySpec is what the user asks for.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.from) || !has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode == 'Observe'",message="tuning.mode Recommend and Apply need 'from': without it there is no workload to tune"
+// +kubebuilder:validation:XValidation:rule="!has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode != 'Apply' || !has(self.observe) || !has(self.observe.pods) || self.observe.pods >= 1",message="tuning.mode Apply needs observe.pods of 1 or more: a setting counts as applied only when it was read back inside a pod"
+type ConnectionPolicySpec struct {
+	// from is the workload that opens the connections. Without it the servers alone are measured, from any node, and
+	// nothing can be tuned.
+	// +optional
+	From *WorkloadReference `json:"from,omitempty"`
+	// to lists what the workload connects to, one link each.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	To []Link `json:"to"`
+	// probe says what is measured, how often, and at what cost to the target at the most.
+	// +optional
+	// +kubebuilder:default={}
+	Probe ProbeSpec `json:"probe,omitzero"`
+	// observe says in how many of the workload's own pods an observer looks at its sockets.
+	// +optional
+	// +kubebuilder:default={}
+	Observe ObserveSpec `json:"observe,omitzero"`
+	// objectives are bounds that you set on figures. Each that is exceeded is a finding.
+	// +optional
+	Objectives *Objectives `json:"objectives,omitempty"`
+	// audit says which rules do not apply here.
+	// +optional
+	Audit *AuditSpec `json:"audit,omitempty"`
+	// tuning says whether settings may be changed, which, and how.
+	// +optional
+	// +kubebuilder:default={}
+	Tuning TuningSpec `json:"tuning,omitzero"`
+	// suspend stops everything that connpolicy does for this policy: no probe, no audit, no change. What was changed
+	// before stays as it is. To undo it, set tuning.mode to Observe instead.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// WorkloadReference names a workload in the policy's own namespace.
+//
+// +structType=atomic
+type WorkloadReference struct {
+	// group is the API group of the workload: apps.
+	// +optional
+	// +kubebuilder:default=apps
+	// +kubebuilder:validation:Enum=apps
+	Group string `json:"group,omitempty"`
+	// kind is Deployment, StatefulSet or DaemonSet.
+	// +required
+	// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet
+	Kind string `json:"kind"`
+	// name is the workload's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Protocol is what is spoken on a link.
+//
+// +kubebuilder:validation:Enum=TCP;HTTP
+type Protocol string
+
+// The protocols that this version measures.
+const (
+	ProtocolTCP  Protocol = "TCP"
+	ProtocolHTTP Protocol = "HTTP"
+)
+
+// Link is one thing that the workload connects to.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.service) != has(self.endpoint)",message="a link has exactly one of 'service' (a Service of this cluster) and 'endpoint' (a host and port anywhere)"
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.protocol == 'HTTP'",message="'http' may be set only where protocol is HTTP"
+type Link struct {
+	// name tells the links of a policy apart. It appears in reports and in the names of pods.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of a link may contain lower-case letters, digits and '-' only, and begins and ends with a letter or digit"
+	Name string `json:"name"`
+	// service is a Service of this cluster.
+	// +optional
+	Service *ServiceReference `json:"service,omitempty"`
+	// endpoint is a host and port, in the cluster or outside of it.
+	// +optional
+	Endpoint *Endpoint `json:"endpoint,omitempty"`
+	// protocol is TCP or HTTP (HTTP/1.1 in clear text).
+	// +optional
+	// +kubebuilder:default=TCP
+	Protocol Protocol `json:"protocol,omitempty"`
+	// http says which request the probe makes, where protocol is HTTP.
+	// +optional
+	HTTP *HTTPRequest `json:"http,omitempty"`
+}
+
+// ServiceReference names a Service and one of its ports.
+type ServiceReference struct {
+	// name is the Service's name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// namespace is the Service's namespace. The policy's own if absent.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// port is the name or the number of a port of the Service. It may be absent if the Service has one port alone.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="port is the name or the number (as a string) of a port of the Service"
+	Port string `json:"port,omitempty"`
+}
+
+// Endpoint is a host and port.
+type Endpoint struct {
+	// host is a DNS name or an IP address. Probes refuse loopback, link-local and node addresses.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?[.]?$')",message="host is a DNS name or an IP address, without scheme, port or path"
+	Host string `json:"host"`
+	// port is the TCP port.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+}
+
+// HTTPRequest is the request that a probe makes. It is always a GET.
+type HTTPRequest struct {
+	// path of the request, with a query if need be. A cheap one, such as a health check, is the right one.
+	// +optional
+	// +kubebuilder:default=/
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/[^\\\\s#]*$')",message="path begins with '/' and has no white space and no '#'"
+	Path string `json:"path,omitempty"`
+}
+
+// MeasurementName names a measurement of the probe.
+//
+// +kubebuilder:validation:Enum=handshake;reuse;timeWait
+type MeasurementName string
+
+// The measurements that this version knows.
+const (
+	MeasurementHandshake MeasurementName = "handshake"
+	MeasurementReuse     MeasurementName = "reuse"
+	MeasurementTimeWait  MeasurementName = "timeWait"
+)
+
+// ProbeSpec says what is measured, how often, and at what cost.
+type ProbeSpec struct {
+	// intervalSeconds is the time from one probe run to the next, give or take a tenth. For a run at once, change the
+	// annotation connpolicy.dev/requestedAt.
+	// +optional
+	// +kubebuilder:default=600
+	// +kubebuilder:validation:Minimum=30
+	// +kubebuilder:validation:Maximum=86400
+	IntervalSeconds int32 `json:"intervalSeconds,omitempty"`
+	// measurements names what is measured. None named: all that suit the protocol.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	Measurements []MeasurementName `json:"measurements,omitempty"`
+	// limits bound what one probe pod may cost the target. The operator's administrator may have set lower ceilings.
+	// +optional
+	// +kubebuilder:default={}
+	Limits ProbeLimits `json:"limits,omitzero"`
+}
+
+// ProbeLimits bound what one probe pod may cost the target.
+type ProbeLimits struct {
+	// connections is the highest number of connections that a probe pod opens in a run.
+	// +optional
+	// +kubebuilder:default=200
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=2000
+	Connections int32 `json:"connections,omitempty"`
+	// requestsPerSecond bounds the rate of connections and of requests.
+	// +optional
+	// +kubebuilder:default=50
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=500
+	RequestsPerSecond int32 `json:"requestsPerSecond,omitempty"`
+	// seconds is the longest time that a probe pod measures.
+	// +optional
+	// +kubebuilder:default=30
+	// +kubebuilder:validation:Minimum=5
+	// +kubebuilder:validation:Maximum=300
+	Seconds int32 `json:"seconds,omitempty"`
+}
+
+// ObserveSpec says in how many of the workload's pods an observer looks.
+type ObserveSpec struct {
+	// pods is the number of the workload's pods that get an observer, an ephemeral container that reads the pod's own
+	// sockets without privilege. It stays for the pod's life. 0: none.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2
+	Pods *int32 `json:"pods,omitempty"`
+}
+
+// Objectives are bounds that you set on figures.
+//
+// +kubebuilder:validation:MinProperties=1
+type Objectives struct {
+	// handshakeP99Microseconds bounds the 99th percentile of the time of connect(), in microseconds. It takes 299
+	// samples with none above to prove it; until there are enough, the verdict is unknown.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`
+	// setupSharePercent bounds the share of a small transaction on a new connection that is spent on setting it up.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	SetupSharePercent *int32 `json:"setupSharePercent,omitempty"`
+	// portUtilizationPercent bounds the share of the local ports that a pod holds towards one destination. 50 if
+	// absent: above it connect() becomes slow.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	PortUtilizationPercent *int32 `json:"portUtilizationPercent,omitempty"`
+}
+
+// AuditSpec says which rules do not apply here.
+type AuditSpec struct {
+	// disable names rules that are not judged for this policy, for example CP201. The report says so.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Pattern=`^CP[0-9]{3}$`
+	// +kubebuilder:validation:items:MaxLength=5
+	Disable []string `json:"disable,omitempty"`
+}
+
+// TuningMode says how far connpolicy may go.
+//
+// +kubebuilder:validation:Enum=Observe;Recommend;Apply
+type TuningMode string
+
+const (
+	// ModeObserve: nothing is changed and nothing proposed.
+	ModeObserve TuningMode = "Observe"
+	// ModeRecommend: a proposal is made; it is carried out when its hash stands in tuning.approve.
+	ModeRecommend TuningMode = "Recommend"
+	// ModeApply: what is proposed is carried out.
+	ModeApply TuningMode = "Apply"
+)
+
+// Disruption says how a workload's running pods come to new settings.
+//
+// +kubebuilder:validation:Enum=None;Restart
+type Disruption string
+
+const (
+	// DisruptionNone: pods that are created anyway get the settings; running pods are left alone.
+	DisruptionNone Disruption = "None"
+	// DisruptionRestart: the pods are replaced as by kubectl rollout restart.
+	DisruptionRestart Disruption = "Restart"
+)
+
+// TuningSpec says whether settings may be changed, which, and how.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.approve) || size(self.approve) == 0 || self.mode == 'Recommend'",message="'approve' has a meaning only where mode is Recommend; in Apply everything is approved, in Observe nothing is proposed"
+type TuningSpec struct {
+	// mode is Observe (measure and report), Recommend (propose, and carry out what 'approve' names) or Apply.
+	// +optional
+	// +kubebuilder:default=Observe
+	Mode TuningMode `json:"mode,omitempty"`
+	// approve lists hashes of proposals (status.proposals) that are to be carried out, where mode is Recommend.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:Pattern=`^sha256-[0-9a-f]{16}$`
+	// +kubebuilder:validation:items:MaxLength=23
+	Approve []string `json:"approve,omitempty"`
+	// knobs names the settings that may be changed, with bounds. None named: all, within what is safe.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Knobs []KnobBounds `json:"knobs,omitempty"`
+	// disruption says how running pods come to new settings, and how they lose them again: None or Restart.
+	// +optional
+	// +kubebuilder:default=None
+	Disruption Disruption `json:"disruption,omitempty"`
+}
+
+// KnobName names a setting.
+//
+// +kubebuilder:validation:Enum=ephemeralPorts
+type KnobName string
+
+// KnobEphemeralPorts is the range of local ports that connect() chooses from, with the ports in it that are kept free.
+const KnobEphemeralPorts KnobName = "ephemeralPorts"
+
+// KnobBounds bound what a knob may be set to.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",message="a knob's min may not be above its max"
+// +kubebuilder:validation:XValidation:rule="self.name != 'ephemeralPorts' || ((!has(self.min) || (self.min >= 1024 && self.min <= 65535)) && (!has(self.max) || (self.max >= 1024 && self.max <= 65535)))",message="min and max of ephemeralPorts are port numbers from 1024 to 65535: the lowest and the highest port that the range may contain"
+type KnobBounds struct {
+	// name of the knob.
+	// +required
+	Name KnobName `json:"name"`
+	// min is the lowest value. For ephemeralPorts: the lowest port number that the range may contain.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Min *int64 `json:"min,omitempty"`
+	// max is the highest value. For ephemeralPorts: the highest port number that the range may contain.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Max *int64 `json:"max,omitempty"`
+}

@@ -1,0 +1,387 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ConnectionReport is what was seen on one link of a policy, and how it was judged. It is written by the operator alone,
+// when a verdict or a key figure changed, and else at most once an hour.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=connreport,categories={all,connpolicy}
+// +kubebuilder:printcolumn:name="Policy",type=string,JSONPath=`.spec.policyName`
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.status.target.name`
+// +kubebuilder:printcolumn:name="Connect p99 µs",type=integer,JSONPath=`.status.keyFigures.handshakeP99Microseconds`
+// +kubebuilder:printcolumn:name="Setup%",type=integer,JSONPath=`.status.keyFigures.setupSharePercent`
+// +kubebuilder:printcolumn:name="Ports%",type=integer,JSONPath=`.status.keyFigures.portUtilizationPercent`
+// +kubebuilder:printcolumn:name="Findings",type=integer,JSONPath=`.status.findings.total`
+// +kubebuilder:printcolumn:name="Seen",type=date,JSONPath=`.status.observedTime`
+// +kubebuilder:printcolumn:name="Worst",type=string,priority=1,JSONPath=`.status.worstFinding`
+type ConnectionReport struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The name is <policy>-<link>.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+	// spec says which link the report is of.
+	// +required
+	Spec ConnectionReportSpec `json:"spec"`
+	// status is what was seen.
+	// +optional
+	Status ConnectionReportStatus `json:"status,omitzero"`
+}
+
+// ConnectionReportList is a list of ConnectionReports.
+//
+// +kubebuilder:object:root=true
+type ConnectionReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ConnectionReport `json:"items"`
+}
+
+// ConnectionReportSpec says which link a report is of.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a report is of one link for its whole life"
+type ConnectionReportSpec struct {
+	// policyName is the name of the ConnectionPolicy.
+	// +required
+	// +kubebuilder:validation:MaxLength=40
+	PolicyName string `json:"policyName"`
+	// linkName is the name of the link.
+	// +required
+	// +kubebuilder:validation:MaxLength=20
+	LinkName string `json:"linkName"`
+}
+
+// ConnectionReportStatus is what was seen on a link.
+type ConnectionReportStatus struct {
+	// observedTime is when what stands here was seen.
+	// +optional
+	ObservedTime *metav1.Time `json:"observedTime,omitempty"`
+	// source is the workload that opens the connections. Absent where the policy names none.
+	// +optional
+	Source *WorkloadReference `json:"source,omitempty"`
+	// target is what was measured.
+	// +optional
+	Target *ReportTarget `json:"target,omitempty"`
+	// vantages are the probe pods of the last run and what each found.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	Vantages []Vantage `json:"vantages,omitempty"`
+	// observers are the workload's pods in which an observer looks, and what each saw.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	Observers []ObserverReading `json:"observers,omitempty"`
+	// keyFigures are the figures that the history keeps.
+	// +optional
+	KeyFigures *KeyFigures `json:"keyFigures,omitempty"`
+	// findings counts the verdicts that are fail.
+	// +optional
+	Findings *FindingCount `json:"findings,omitempty"`
+	// worstFinding is the message of the gravest finding.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	WorstFinding string `json:"worstFinding,omitempty"`
+	// verdicts are the judgements of the rules.
+	// +optional
+	// +listType=map
+	// +listMapKey=rule
+	// +kubebuilder:validation:MaxItems=64
+	Verdicts []Verdict `json:"verdicts,omitempty"`
+	// history holds the last 20 key figures, the newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	History []HistoryEntry `json:"history,omitempty"`
+}
+
+// ReportTarget is what was measured.
+type ReportTarget struct {
+	// name is service <namespace>/<name>:<port> or the endpoint's host:port.
+	// +required
+	// +kubebuilder:validation:MaxLength=400
+	Name string `json:"name"`
+	// url is what the probe was given.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url,omitempty"`
+	// addresses are the ip:port tuples that sockets to this target name: the Service's virtual address, or the
+	// endpoints' own.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	Addresses []string `json:"addresses,omitempty"`
+	// readyEndpoints is the number of ready endpoints behind a Service.
+	// +optional
+	ReadyEndpoints *int32 `json:"readyEndpoints,omitempty"`
+}
+
+// Vantage is what one probe pod found.
+type Vantage struct {
+	// time is when its result came in.
+	// +required
+	Time metav1.Time `json:"time"`
+	// node that the probe stood on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// pod that measured.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Pod string `json:"pod,omitempty"`
+	// kernel of that node.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Kernel string `json:"kernel,omitempty"`
+	// outcome of the pod as a whole: measured, failed or lost.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Outcome string `json:"outcome"`
+	// cause says why the outcome is not measured.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Cause string `json:"cause,omitempty"`
+	// address that its connections went to.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Address string `json:"address,omitempty"`
+	// connections and requests that it cost the target.
+	// +optional
+	Connections int32 `json:"connections,omitempty"`
+	// requests that it cost the target.
+	// +optional
+	Requests int32 `json:"requests,omitempty"`
+	// handshake is how connections are set up.
+	// +optional
+	Handshake *HandshakeMeasurement `json:"handshake,omitempty"`
+	// reuse is whether the server keeps connections.
+	// +optional
+	Reuse *ReuseMeasurement `json:"reuse,omitempty"`
+	// timeWait is who is left with TIME_WAIT.
+	// +optional
+	TimeWait *TimeWaitMeasurement `json:"timeWait,omitempty"`
+}
+
+// MeasurementOutcome is what every measurement says about itself.
+type MeasurementOutcome struct {
+	// outcome is measured, unsupported, skipped, failed or lost.
+	// +required
+	// +kubebuilder:validation:Enum=measured;unsupported;skipped;failed;lost
+	Outcome string `json:"outcome"`
+	// cause says why the outcome is not measured.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Cause string `json:"cause,omitempty"`
+	// samples is the number of samples behind the figures.
+	// +optional
+	Samples int32 `json:"samples,omitempty"`
+}
+
+// DistributionMicroseconds summarises samples, in whole microseconds.
+type DistributionMicroseconds struct {
+	Min int64 `json:"min"`
+	P50 int64 `json:"p50"`
+	P90 int64 `json:"p90"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// HandshakeMeasurement is how connections are set up.
+type HandshakeMeasurement struct {
+	MeasurementOutcome `json:",inline"`
+	// connectMicroseconds is the time of connect().
+	// +optional
+	ConnectMicroseconds *DistributionMicroseconds `json:"connectMicroseconds,omitempty"`
+	// kernelRTTMicroseconds is the kernel's own estimate of the round trip.
+	// +optional
+	KernelRTTMicroseconds *DistributionMicroseconds `json:"kernelRTTMicroseconds,omitempty"`
+	// synRetransmissions counts SYNs that were sent again, over all samples.
+	// +optional
+	SynRetransmissions *int32 `json:"synRetransmissions,omitempty"`
+	// setupSharePercent is the share of a small transaction on a new connection that is spent on setting it up.
+	// +optional
+	SetupSharePercent *int32 `json:"setupSharePercent,omitempty"`
+}
+
+// ReuseMeasurement is whether the server keeps connections.
+type ReuseMeasurement struct {
+	MeasurementOutcome `json:",inline"`
+	// kept says whether a second request was answered on one connection.
+	// +optional
+	Kept *bool `json:"kept,omitempty"`
+	// requestsPerConnection is after how many requests the server closed. Absent if it did not.
+	// +optional
+	RequestsPerConnection *int32 `json:"requestsPerConnection,omitempty"`
+	// requestsAtLeast is the number of requests that one connection was seen to carry.
+	// +optional
+	RequestsAtLeast *int32 `json:"requestsAtLeast,omitempty"`
+	// closeCause says how the server ended the connection: none, announced, unannounced, http10, closeDelimited, reset.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	CloseCause string `json:"closeCause,omitempty"`
+	// newMicroseconds is the time of a transaction on a new connection.
+	// +optional
+	NewMicroseconds *DistributionMicroseconds `json:"newMicroseconds,omitempty"`
+	// reusedMicroseconds is the time of the same request on a connection that was there already.
+	// +optional
+	ReusedMicroseconds *DistributionMicroseconds `json:"reusedMicroseconds,omitempty"`
+}
+
+// TimeWaitMeasurement is who is left with TIME_WAIT.
+type TimeWaitMeasurement struct {
+	MeasurementOutcome `json:",inline"`
+	// holder is client, server or none: who holds TIME_WAIT when the server is free to close first.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Holder string `json:"holder,omitempty"`
+	// scenarios names the holder in each scenario that was tried.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=8
+	Scenarios map[string]string `json:"scenarios,omitempty"`
+	// seconds is how long TIME_WAIT lasts.
+	// +optional
+	Seconds *int32 `json:"seconds,omitempty"`
+	// ports is the number of local ports in reach for one destination, in a pod without settings of its own.
+	// +optional
+	Ports *int32 `json:"ports,omitempty"`
+	// connectionsPerSecondCeiling is the rate of new connections to one destination at which the ports run out.
+	// +optional
+	ConnectionsPerSecondCeiling *int32 `json:"connectionsPerSecondCeiling,omitempty"`
+	// connectionsPerSecondSmooth is the rate up to which connect() stays fast.
+	// +optional
+	ConnectionsPerSecondSmooth *int32 `json:"connectionsPerSecondSmooth,omitempty"`
+}
+
+// ObserverReading is what an observer saw in one of the workload's pods.
+type ObserverReading struct {
+	// pod that the observer looks in.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Pod string `json:"pod"`
+	// node of the pod.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// tuning is the pod's stamp, <tuning>.<revision>. Absent on a pod that is not tuned.
+	// +optional
+	// +kubebuilder:validation:MaxLength=300
+	Tuning string `json:"tuning,omitempty"`
+	// outcome is measured, unsupported, failed or lost.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Outcome string `json:"outcome"`
+	// cause says why the outcome is not measured.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Cause string `json:"cause,omitempty"`
+	// time is when this was read.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+	// connectionsPerSecond is the rate of connections that the pod opened towards the link.
+	// +optional
+	ConnectionsPerSecond *int32 `json:"connectionsPerSecond,omitempty"`
+	// portsAvailable is the number of local ports that the kernel may choose from.
+	// +optional
+	PortsAvailable *int32 `json:"portsAvailable,omitempty"`
+	// portsInUse is the number of local ports held towards the link's fullest address.
+	// +optional
+	PortsInUse *int32 `json:"portsInUse,omitempty"`
+	// portsInUsePeak is its highest value of the last five minutes.
+	// +optional
+	PortsInUsePeak *int32 `json:"portsInUsePeak,omitempty"`
+	// timeWait is how many of portsInUse are in TIME_WAIT.
+	// +optional
+	TimeWait *int32 `json:"timeWait,omitempty"`
+	// listeningPorts are ports that the pod listens on.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	ListeningPorts []int32 `json:"listeningPorts,omitempty"`
+	// sysctls are the values in force in the pod, by full name.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Sysctls map[string]string `json:"sysctls,omitempty"`
+}
+
+// KeyFigures are the figures that the history keeps.
+type KeyFigures struct {
+	// handshakeP99Microseconds is the 99th percentile of connect(), the worst vantage.
+	// +optional
+	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`
+	// setupSharePercent is the share of a small transaction spent on set-up, the worst vantage.
+	// +optional
+	SetupSharePercent *int32 `json:"setupSharePercent,omitempty"`
+	// requestsAtLeast is the number of requests that one connection was seen to carry, the worst vantage.
+	// +optional
+	RequestsAtLeast *int32 `json:"requestsAtLeast,omitempty"`
+	// connectionsPerSecond is the rate of connections opened to the link, the busiest pod.
+	// +optional
+	ConnectionsPerSecond *int32 `json:"connectionsPerSecond,omitempty"`
+	// portUtilizationPercent is the share of the local ports held, the fullest pod.
+	// +optional
+	PortUtilizationPercent *int32 `json:"portUtilizationPercent,omitempty"`
+}
+
+// HistoryEntry is a set of key figures and when they were seen.
+type HistoryEntry struct {
+	// time is when the figures were seen.
+	// +required
+	Time       metav1.Time `json:"time"`
+	KeyFigures `json:",inline"`
+}
+
+// VerdictResult is the judgement of a rule.
+//
+// +kubebuilder:validation:Enum=pass;fail;unknown;notApplicable;disabled
+type VerdictResult string
+
+const (
+	VerdictPass          VerdictResult = "pass"
+	VerdictFail          VerdictResult = "fail"
+	VerdictUnknown       VerdictResult = "unknown"
+	VerdictNotApplicable VerdictResult = "notApplicable"
+	VerdictDisabled      VerdictResult = "disabled"
+)
+
+// Severity of a rule.
+//
+// +kubebuilder:validation:Enum=error;warning;info
+type Severity string
+
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+	SeverityInfo    Severity = "info"
+)
+
+// Verdict is the judgement of one rule.
+type Verdict struct {
+	// rule is the stable id of the rule, for example CP401.
+	// +required
+	// +kubebuilder:validation:MaxLength=16
+	Rule string `json:"rule"`
+	// title of the rule.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Title string `json:"title"`
+	// result is pass, fail, unknown, notApplicable or disabled.
+	// +required
+	Result VerdictResult `json:"result"`
+	// severity of the finding, where result is fail.
+	// +optional
+	Severity Severity `json:"severity,omitempty"`
+	// message says what was seen, or why the rule could not be judged.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// evidence are the figures behind the message.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	Evidence map[string]string `json:"evidence,omitempty"`
+	// cure says what to do first, where result is fail.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Cure string `json:"cure,omitempty"`
+}
