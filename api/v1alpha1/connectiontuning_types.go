@@ -130,6 +130,9 @@ type ConnectionTuningStatus struct {
 	// rollout says how many of the workload's pods have the values.
 	// +optional
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
+	// undo says how far the values are taken away again. Absent while nothing is being undone.
+	// +optional
+	Undo *UndoStatus `json:"undo,omitempty"`
 	// rejected are revisions that were tried and taken back. They are not tried again.
 	// +optional
 	// +listType=map
@@ -245,6 +248,26 @@ type Canary struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Cause string `json:"cause,omitempty"`
+	// failures counts the attempts in a row that told nothing about the values, such as a pod that was evicted. The wait
+	// before the next grows with it.
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// notBefore is the earliest time of the next attempt, after a failure.
+	// +optional
+	NotBefore *metav1.Time `json:"notBefore,omitempty"`
+}
+
+// UndoStatus says how far the values are taken away again.
+type UndoStatus struct {
+	// startedAt is when it was begun.
+	// +required
+	StartedAt metav1.Time `json:"startedAt"`
+	// restartedAt is when the pods were replaced, so that they come back without the values.
+	// +optional
+	RestartedAt *metav1.Time `json:"restartedAt,omitempty"`
+	// stamped pods still have the values.
+	// +required
+	Stamped int32 `json:"stamped"`
 }
 
 // RolloutStatus says how many of the workload's pods have the values.
