@@ -1,0 +1,52 @@
+// Package audit judges what was measured on a link. It is pure: measurements and observations go in, verdicts and figures
+// come out. What was not measured is unknown, never a pass.
+package audit
+
+import "github.com/connpolicy/connpolicy/probes/result"
+
+// Protocols of a link.
+const (
+	protocolTCP  = "TCP"
+	protocolHTTP = "HTTP"
+)
+
+// Input is everything that is known about one link.
+type Input struct {
+	// Protocol is TCP or HTTP.
+	Protocol string
+	// Addresses are the ip:port tuples that sockets to this link name: a Service's virtual address, or the endpoints' own.
+	Addresses []string
+	// ServerOnly says that no workload opens the connections (the policy has no `from`), so that rules about it do not
+	// apply.
+	ServerOnly bool
+	// Probes are the results that probe pods brought, one a vantage.
+	Probes []ProbeResult
+	// Observations are what observers saw in the workload's own pods.
+	Observations []PodObservation
+	// Objectives are the bounds that the user set.
+	Objectives Objectives
+	// Disabled are ids of rules that are not to be judged.
+	Disabled []string
+}
+
+// ProbeResult is the result of a probe pod and the node that it stood on.
+type ProbeResult struct {
+	Node   string
+	Result result.Result
+}
+
+// PodObservation is what an observer saw in one pod of the workload.
+type PodObservation struct {
+	Pod, Node   string
+	Observation result.Observation
+}
+
+// Objectives are the bounds that the user set. A nil bound is not set.
+type Objectives struct {
+	// HandshakeP99Microseconds bounds the 99th percentile of the time of connect().
+	HandshakeP99Microseconds *int64
+	// SetupSharePercent bounds the share of a small transaction on a new connection that is spent on setting it up.
+	SetupSharePercent *int
+	// PortUtilizationPercent bounds the share of the local ports that a pod holds towards one destination.
+	PortUtilizationPercent *int
+}

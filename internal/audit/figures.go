@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// KeyFigures are the figures that tell how a link stands, over all vantages and observed pods. Nil is unknown.
+type KeyFigures struct {
+	// HandshakeP99Microseconds is the highest 99th percentile of connect().
+	HandshakeP99Microseconds *int64
+	// SetupSharePercent is the highest share of a small transaction that is spent on setting up its connection.
+	SetupSharePercent *int
+	// RequestsAtLeast is the lowest number of requests that one connection was seen to carry.
+	RequestsAtLeast *int
+	// ConnectionsPerSecond is the rate of connections that the busiest pod opened to the link.
+	ConnectionsPerSecond *int
+	// PortUtilizationPercent is the share of the local ports that the fullest pod held at its peak, rounded down.
+	PortUtilizationPercent *int
+}
+
+// Figures returns the key figures of a link.
+func Figures(in Input) KeyFigures {
+	var k KeyFigures
+	for _, p := range in.Probes {
+		if h := p.Result.Measurements.Handshake; h != nil && h.Outcome == result.Measured {
+			if h.ConnectMicroseconds != nil {
+				k.HandshakeP99Microseconds = highest(k.HandshakeP99Microseconds, int64(math.Round(h.ConnectMicroseconds.P99)))
+			}
+			if h.SetupSharePercent != nil {
+				k.SetupSharePercent = highest(k.SetupSharePercent, int(math.Round(*h.SetupSharePercent)))
+			}
+		}
+		if r := p.Result.Measurements.Reuse; r != nil && r.Outcome == result.Measured && r.RequestsAtLeast != nil {
+			if k.RequestsAtLeast == nil || *r.RequestsAtLeast < *k.RequestsAtLeast {
+				k.RequestsAtLeast = r.RequestsAtLeast
+			}
+		}
+	}
+	for _, u := range PortUses(in) {
+		k.PortUtilizationPercent = highest(k.PortUtilizationPercent, int(u.percent()))
+		if u.OpensPerSecond != nil {
+			k.ConnectionsPerSecond = highest(k.ConnectionsPerSecond, int(math.Round(*u.OpensPerSecond)))
+		}
+	}
+	return k
+}
+
+func highest[T int | int64](known *T, candidate T) *T {
+	if known != nil && *known >= candidate {
+		return known
+	}
+	return &candidate
+}
+
+// PortUse is how many local ports one pod holds towards the address of the link that it holds most towards. Ports are
+// counted for each remote address and port, because the kernel gives the same local port out again for another one.
+type PortUse struct {
+	Pod string
+	// Address is the remote address and port.
+	Address string
+	// InUse is the number of ports held when the observer was read, InUsePeak the highest number of the five minutes
+	// before, TimeWait how many of InUse are in TIME_WAIT.
+	InUse, InUsePeak, TimeWait int
+	// Available is the number of ports that the kernel may choose from. It is above 0.
+	Available int
+	// OpensPerSecond is the rate of connections that the pod opened to all addresses of the link. Nil: not known yet.
+	OpensPerSecond *float64
+	// LookedSeconds is how long the observer had looked.
+	LookedSeconds float64
+}
+
+// percent is the share of the ports that were held at the peak.
+func (u PortUse) percent() float64 { return 100 * float64(u.InUsePeak) / float64(u.Available) }
+
+// PortUses returns the use of ports of each observed pod, in the order of in.Observations. A pod whose number of
+// available ports could not be read is left out. A pod that holds no port towards the link has zeros and the link's
+// first address.
+func PortUses(in Input) []PortUse {
+	var uses []PortUse
+	for _, o := range in.Observations {
+		if o.Observation.PortsAvailable == nil || *o.Observation.PortsAvailable <= 0 || len(in.Addresses) == 0 {
+			continue
+		}
+		uses = append(uses, portUse(o, in.Addresses))
+	}
+	return uses
+}
+
+func portUse(o PodObservation, addresses []string) PortUse {
+	use := PortUse{
+		Pod: o.Pod, Address: addresses[0],
+		Available:     *o.Observation.PortsAvailable,
+		LookedSeconds: o.Observation.UptimeSeconds,
+	}
+	opens, opensKnown := 0.0, o.Observation.OpensPerSecond != nil
+	for _, d := range o.Observation.Destinations {
+		if !slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, d.Address) }) {
+			continue
+		}
+		if d.OpensPerSecond == nil {
+			opensKnown = false
+		} else {
+			opens += *d.OpensPerSecond
+		}
+		if peak := max(d.PortsInUsePeak, d.PortsInUse); peak > use.InUsePeak {
+			use.Address, use.InUse, use.InUsePeak, use.TimeWait = d.Address, d.PortsInUse, peak, d.TimeWait
+		}
+	}
+	if opensKnown {
+		use.OpensPerSecond = &opens
+	}
+	return use
+}
+
+// sameAddress compares ip:port texts, however an IPv6 address is written.
+func sameAddress(a, b string) bool {
+	if a == b {
+		return true
+	}
+	left, err := netip.ParseAddrPort(a)
+	if err != nil {
+		return false
+	}
+	right, err := netip.ParseAddrPort(b)
+	return err == nil && left.Port() == right.Port() && left.Addr().Unmap() == right.Addr().Unmap()
+}

@@ -1,0 +1,69 @@
+package audit
+
+// Rule is a named judgement. Its texts are for people; its id never changes its meaning.
+type Rule struct {
+	// ID is stable: CP and three digits. The first digit is the category: 1 set-up, 2 reuse, 4 ports.
+	ID    string
+	Title string
+	// Category groups rules.
+	Category Category
+	// Severity is the gravest that a finding of this rule has.
+	Severity Severity
+	// Needs names what must have been measured: measurements of the probe, or observer.
+	Needs []string
+	// Why says in a sentence or two what goes wrong, and by which mechanism.
+	Why string
+	// Cures says what helps, the best first.
+	Cures []string
+	// Source is where the mechanism is documented or was measured.
+	Source string
+
+	judge func(Input) judgement
+}
+
+// Category groups rules.
+type Category string
+
+const (
+	// CategorySetup: what it costs to set a connection up.
+	CategorySetup Category = "Set-up"
+	// CategoryReuse: whether connections carry more than one request.
+	CategoryReuse Category = "Reuse"
+	// CategoryPorts: local ports and TIME_WAIT.
+	CategoryPorts Category = "Ports"
+)
+
+// judgement is what a rule's function says.
+type judgement struct {
+	result   Result
+	severity Severity
+	message  string
+	evidence map[string]string
+	// cure is the index in Rule.Cures of the one that helps most here.
+	cure int
+}
+
+func (r Rule) verdict(in Input) Verdict {
+	j := r.judge(in)
+	v := Verdict{Rule: r.ID, Title: r.Title, Result: j.result, Message: clip(j.message), Evidence: j.evidence}
+	if j.result == Fail {
+		v.Severity, v.Cure = j.severity, clip(r.Cures[j.cure])
+	}
+	return v
+}
+
+// textBytes is how long a message or a cure may be in a ConnectionReport.
+const textBytes = 512
+
+// clip shortens a text that names very long pods or nodes.
+func clip(text string) string {
+	const ellipsis = "…"
+	if len(text) <= textBytes {
+		return text
+	}
+	cut := textBytes - len(ellipsis)
+	for cut > 0 && text[cut]&0xC0 == 0x80 { // not inside a UTF-8 sequence
+		cut--
+	}
+	return text[:cut] + ellipsis
+}
