@@ -5,15 +5,15 @@ import "net/netip"
 // All addresses lie in 198.18.0.0/15, the range that RFC 2544 sets aside for benchmarks, so that nothing of the lab
 // can be mistaken for a machine on a real network.
 const (
-	nodesCIDR   = "198.18.0.0/24"
-	podsCIDR    = "198.18.16.0/20"
+	nodesCIDR    = "198.18.0.0/24"
+	podsCIDR     = "198.18.16.0/20"
 	servicesCIDR = "198.19.0.0/16"
 
 	controlAddress = "198.18.0.1" // of the control plane on the nodes' network; CoreDNS listens here too
 
 	// The link between the machine and the control plane is the only one that leaves the lab's namespaces.
-	hostLinkPrefixBits   = 30
-	hostAddress          = "198.18.255.1"
+	hostLinkPrefixBits    = 30
+	hostAddress           = "198.18.255.1"
 	controlOutsideAddress = "198.18.255.2"
 
 	apiServerPort           = "6443"

@@ -34,9 +34,8 @@ type view struct {
 	// Private lists mounts whose changes are not passed on to the namespace that was copied.
 	Private []string `json:"private,omitempty"`
 	Binds   []bind   `json:"binds"`
-	// Detached lets the mounts of the machine and of the copy no longer influence each other, but for what the
-	// machine unmounts.
-	Detached bool `json:"detached,omitempty"`
+	// Separate keeps what is mounted in the copy from the namespace that was copied.
+	Separate bool `json:"separate,omitempty"`
 }
 
 // bind makes Source appear at Target.
@@ -115,12 +114,10 @@ func (v view) apply() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make a mount namespace: %w", err)
 	}
-	if v.Detached {
-		// Slave, so that nothing reaches the machine; then shared, so that pods can be given mounts of the node.
-		for _, propagation := range []uintptr{unix.MS_SLAVE, unix.MS_SHARED} {
-			if err := unix.Mount("", "/", "", propagation|unix.MS_REC, ""); err != nil {
-				return fmt.Errorf("separate the mounts from the machine's: %w", err)
-			}
+	if v.Separate {
+		// A slave still lets go of what is unmounted in the original, so it keeps no file system of others busy.
+		if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("separate the mounts from the machine's: %w", err)
 		}
 	}
 	for _, target := range v.Private {
@@ -134,6 +131,13 @@ func (v view) apply() error {
 	for _, b := range v.Binds {
 		if err := unix.Mount(b.Source, b.Target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			return fmt.Errorf("show %s at %s: %w", b.Source, b.Target, err)
+		}
+	}
+	if v.Separate {
+		// What joins this namespace later, or copies it, shares mounts with it: the kubelet mounts volumes that
+		// containerd then gives to pods. Done last, or the binds would mirror each other's mounts.
+		if err := unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("share the mounts within the node: %w", err)
 		}
 	}
 	return nil

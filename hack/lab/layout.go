@@ -42,15 +42,15 @@ func findLayout() (layout, error) {
 	}
 }
 
-func (l layout) module() string         { return filepath.Join(l.root, "hack", "lab") }
-func (l layout) lab() string            { return filepath.Join(l.root, "bin", "lab") }
-func (l layout) bin() string            { return filepath.Join(l.lab(), "bin") }
-func (l layout) stamps() string         { return filepath.Join(l.lab(), "stamps") }
-func (l layout) logs() string           { return filepath.Join(l.lab(), "logs") }
-func (l layout) kubeconfig() string     { return filepath.Join(l.lab(), "kubeconfig") }
-func (l layout) pauseImage() string     { return filepath.Join(l.lab(), "pause.tar") }
+func (l layout) module() string          { return filepath.Join(l.root, "hack", "lab") }
+func (l layout) lab() string             { return filepath.Join(l.root, "bin", "lab") }
+func (l layout) bin() string             { return filepath.Join(l.lab(), "bin") }
+func (l layout) stamps() string          { return filepath.Join(l.lab(), "stamps") }
+func (l layout) logs() string            { return filepath.Join(l.lab(), "logs") }
+func (l layout) kubeconfig() string      { return filepath.Join(l.lab(), "kubeconfig") }
+func (l layout) pauseImage() string      { return filepath.Join(l.lab(), "pause.tar") }
 func (l layout) program(n string) string { return filepath.Join(l.bin(), n) }
-func (l layout) log(n string) string    { return filepath.Join(l.logs(), n+".log") }
+func (l layout) log(n string) string     { return filepath.Join(l.logs(), n+".log") }
 
 // absent tells whether nothing is at the path.
 func absent(path string) bool {
