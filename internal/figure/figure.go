@@ -1,0 +1,59 @@
+// Package figure writes figures for people to read: one way for all messages.
+package figure
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Count writes a whole number with a comma between groups of three digits: 28,232.
+func Count(n int) string {
+	digits := strconv.Itoa(n)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// Microseconds writes a duration given in microseconds with three significant digits at the most, in the unit that suits
+// it: 12.5 µs, 4.8 ms, 1.03 s.
+func Microseconds(us float64) string {
+	switch {
+	case math.Abs(us) < 999.5:
+		return significant(us) + " µs"
+	case math.Abs(us) < 999.5e3:
+		return significant(us/1e3) + " ms"
+	}
+	return significant(us/1e6) + " s"
+}
+
+// Rate writes a number of events per second: 470, 12.5, 0.02.
+func Rate(perSecond float64) string {
+	if math.Abs(perSecond) >= 999.5 {
+		return Count(int(math.Round(perSecond)))
+	}
+	return significant(perSecond)
+}
+
+// Percent writes a share of 100: 99 %, 0.35 %.
+func Percent(share float64) string { return significant(share) + " %" }
+
+// PercentDown writes how many per cent part is of whole, rounded down, so that 100 % means all and 49.9 % is not yet half.
+func PercentDown(part, whole int) string { return fmt.Sprintf("%d %%", 100*part/whole) }
+
+// significant writes a number with three significant digits and at most two decimals, without zeros at the end.
+func significant(value float64) string {
+	decimals := 2
+	for _, limit := range []float64{9.995, 99.95, 999.5} {
+		if math.Abs(value) >= limit {
+			decimals--
+		}
+	}
+	scale := math.Pow10(max(decimals, 0))
+	return strconv.FormatFloat(math.Round(value*scale)/scale, 'f', -1, 64)
+}
