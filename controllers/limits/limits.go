@@ -1,0 +1,99 @@
+// Package limits holds the places for the pods with which the operator knocks at targets: one at a time on a target, few
+// on a node, few in the cluster. The places are counted from the pods that live, so that neither a restart nor a new
+// leader can double them.
+package limits
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+// Places gives out the places. One value is shared by all controllers of a manager.
+type Places struct {
+	// Reader reads pods from the API server itself: a cache may not know yet of a pod that takes a place.
+	Reader client.Reader
+	// Writer creates pods.
+	Writer client.Writer
+	// InCluster and OnNode bound the number of pods that live at once.
+	InCluster, OnNode int
+
+	// counting is held from the count to the creation, so that no place is given twice.
+	counting sync.Mutex
+}
+
+// NoPlaceError says that a limit forbids one more pod at the moment.
+type NoPlaceError struct {
+	// Limit in words, for people.
+	Limit string
+}
+
+// Error says which limit is reached.
+func (e *NoPlaceError) Error() string {
+	return "no place for a probe pod: " + e.Limit
+}
+
+// Create creates pod if there is a place for it. It fails with a *NoPlaceError if there is none, and with the API
+// server's own error if the server refuses the pod. The pod bears LabelProbe and LabelTarget, and AnnotationNode if it
+// is meant for a node.
+func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+
+	var live corev1.PodList
+	if err := p.Reader.List(ctx, &live,
+		client.HasLabels{v1alpha1.LabelProbe},
+		client.MatchingFieldsSelector{Selector: fields.AndSelectors(
+			fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+			fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
+		)},
+	); err != nil {
+		return fmt.Errorf("count the probe pods that live: %w", err)
+	}
+	if reached := p.reached(pod, live.Items); reached != "" {
+		return &NoPlaceError{Limit: reached}
+	}
+	return p.Writer.Create(ctx, pod)
+}
+
+// reached names the limit that forbids one more pod beside those that live, or is empty. A pod that lives under the
+// same name already is not counted: creating it again creates nothing.
+func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod) string {
+	node := nodeOf(pod)
+	inCluster, onNode := 0, 0
+	for i := range live {
+		other := &live[i]
+		if other.Namespace == pod.Namespace && other.Name == pod.Name {
+			continue
+		}
+		inCluster++
+		if node != "" && nodeOf(other) == node {
+			onNode++
+		}
+		if target := pod.Labels[v1alpha1.LabelTarget]; target != "" && other.Labels[v1alpha1.LabelTarget] == target {
+			return fmt.Sprintf("pod %s/%s measures the same target", other.Namespace, other.Name)
+		}
+	}
+	switch {
+	case inCluster >= p.InCluster:
+		return fmt.Sprintf("%d probe pods live in the cluster, and %d may", inCluster, p.InCluster)
+	case onNode >= p.OnNode:
+		return fmt.Sprintf("%d probe pods live on node %s, and %d may", onNode, node, p.OnNode)
+	default:
+		return ""
+	}
+}
+
+// nodeOf is the node that a pod stands on, or is meant for; empty if it may go anywhere.
+func nodeOf(pod *corev1.Pod) string {
+	if pod.Spec.NodeName != "" {
+		return pod.Spec.NodeName
+	}
+	return pod.Annotations[v1alpha1.AnnotationNode]
+}
