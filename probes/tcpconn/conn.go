@@ -12,10 +12,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
+	"github.com/connpolicy/connpolicy/probes/tcpinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,10 +43,21 @@ type Conn struct {
 	fd int
 }
 
+// Dialer opens connections. The zero Dialer leaves everything to the kernel's defaults.
+type Dialer struct {
+	// SearchAllPorts makes the kernel look for a free local port in all of ip_local_port_range, one after the other.
+	//
+	// By default connect() tries all ports of one parity before it takes one of the other, so that past half of the range
+	// every connect() costs milliseconds of kernel time. Since Linux 6.14 it does not where the socket option
+	// IP_LOCAL_PORT_RANGE is set (net/ipv4/inet_hashtables.c, __inet_hash_connect). The range that is set here lies
+	// outside every ip_local_port_range and so does not narrow it. Older kernels search as ever.
+	SearchAllPorts bool
+}
+
 // Connect opens a connection to remote and says how long the handshake took, from the call of connect() to a writable
 // socket. It waits until the context's deadline, and not longer than a tenth of a second after a cancellation. Its errors
 // are of type *Error; a deadline that passed wraps ErrTimeout.
-func Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time.Duration, error) {
+func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time.Duration, error) {
 	address, family, err := socketAddress(remote)
 	if err != nil {
 		return nil, 0, &Error{"connect", err}
@@ -56,6 +67,14 @@ func Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time.Duration, 
 		return nil, 0, &Error{"socket", err}
 	}
 	c := &Conn{fd: fd}
+	if d.SearchAllPorts {
+		const lowest, highest = 1, 65535
+		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, highest<<16|lowest)
+		if err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
+			c.Close()
+			return nil, 0, &Error{"setsockopt IP_LOCAL_PORT_RANGE", err}
+		}
+	}
 	took, err := c.connect(ctx, address)
 	if err != nil {
 		c.Close()
@@ -68,11 +87,6 @@ func (c *Conn) connect(ctx context.Context, address unix.Sockaddr) (time.Duratio
 	// A request is one small write; it must never wait for the acknowledgement of another (Nagle).
 	if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return 0, err
-	}
-	if os.Getenv("RANGE") != "" {
-		if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_IP, 51, 65535<<16|1); err != nil {
-			return 0, err
-		}
 	}
 	begin := time.Now()
 	switch err := unix.Connect(c.fd, address); {
@@ -159,6 +173,31 @@ func (c *Conn) wait(ctx context.Context, events int16) error {
 			return nil
 		}
 	}
+}
+
+// Ended says, without waiting and without reading data, whether the peer has ended the connection: io.EOF if it closed its
+// side, the error if it reset it, nil if the connection is open.
+func (c *Conn) Ended() error {
+	var one [1]byte
+	n, _, err := unix.Recvfrom(c.fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil
+	case err != nil:
+		return &Error{"read", err}
+	case n == 0:
+		return io.EOF
+	}
+	return nil
+}
+
+// Info is the kernel's view of the connection.
+func (c *Conn) Info() (tcpinfo.Info, error) {
+	info, err := tcpinfo.Get(c.fd)
+	if err != nil {
+		return tcpinfo.Info{}, &Error{"getsockopt TCP_INFO", err}
+	}
+	return info, nil
 }
 
 // Close closes the connection. Whichever end closes first is left with TIME_WAIT.

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/connpolicy/connpolicy/probes/runner"
+	"github.com/spf13/pflag"
+)
+
+func runList(_ context.Context, arguments []string, stdout, stderr io.Writer) error {
+	if err := parse(pflag.NewFlagSet("probe list", pflag.ContinueOnError), arguments, stderr); err != nil {
+		return err
+	}
+	for _, m := range runner.Measurements() {
+		if _, err := fmt.Fprintf(stdout, "%s\n  finds  %s\n  costs  %s\n", m.Name, m.Does, m.Costs); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/report"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/runner"
+	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/spf13/pflag"
+)
+
+// environmentRefused names the variable that lists addresses which --refuse-local refuses too.
+const environmentRefused = "CONNPOLICY_REFUSE_ADDRESSES"
+
+// terminationBytes is what the kubelet keeps of a termination message of a pod with up to three containers.
+const terminationBytes = 4096
+
+type runOptions struct {
+	target, protocol, family string
+	measure                  []string
+	limits                   budget.Limits
+	output                   string
+	verbose                  bool
+	terminationFile          string
+	terminationBytes         int
+	refuseLocal              bool
+}
+
+func (o *runOptions) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("probe run", pflag.ContinueOnError)
+	f.StringVar(&o.target, "target", "", "what to measure: http://host:port/path or tcp://host:port")
+	f.StringVar(&o.protocol, "protocol", "", "TCP or HTTP; by default what the target's scheme names")
+	f.StringVar(&o.family, "address-family", "any", "any, IPv4 or IPv6")
+	f.StringSliceVar(&o.measure, "measure", nil, "names of measurements, separated by commas; by default all that suit the protocol")
+	f.IntVar(&o.limits.Connections, "limit-connections", 200, "connections to open at most")
+	f.IntVar(&o.limits.RequestsPerSecond, "limit-rps", 50, "requests and connections per second at most")
+	f.IntVar(&o.limits.Seconds, "limit-seconds", 30, "seconds to take at most")
+	f.StringVarP(&o.output, "output", "o", "text", "text or json")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is going on")
+	f.StringVar(&o.terminationFile, "termination-message", "", "file to write the result to for the operator; then the exit code is 0 whenever it was written")
+	f.IntVar(&o.terminationBytes, "termination-budget-bytes", terminationBytes, "size of that file at most; measurements that do not fit are left out and named")
+	f.BoolVar(&o.refuseLocal, "refuse-local", false, "refuse loopback, link-local, unspecified and multicast addresses, and those in the environment variable "+environmentRefused)
+	return f
+}
+
+// config checks what the user wrote.
+func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
+	if o.target == "" {
+		return runner.Config{}, fmt.Errorf("%w: --target is needed", errUsage)
+	}
+	if o.output != "text" && o.output != "json" {
+		return runner.Config{}, fmt.Errorf("%w: --output is text or json, not %q", errUsage, o.output)
+	}
+	switch target.Protocol(o.protocol) {
+	case "", target.TCP, target.HTTP:
+	default:
+		return runner.Config{}, fmt.Errorf("%w: this version does not speak the protocol %q; use TCP or HTTP", errUsage, o.protocol)
+	}
+	parsed, err := target.Parse(o.target, target.Protocol(o.protocol))
+	if err != nil {
+		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	family, err := target.ParseFamily(o.family)
+	if err != nil {
+		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	var guard target.Guard
+	if o.refuseLocal {
+		if guard, err = target.NewGuard(os.Getenv(environmentRefused)); err != nil {
+			return runner.Config{}, fmt.Errorf("%w: %s: %w", errUsage, environmentRefused, err)
+		}
+	}
+	if err := o.limits.Validate(); err != nil {
+		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if _, err := runner.Select(o.measure, parsed.Protocol); err != nil {
+		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	log := func(string, ...any) {}
+	if o.verbose {
+		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
+	}
+	return runner.Config{
+		Target:    parsed,
+		Family:    family,
+		Guard:     guard,
+		Limits:    o.limits,
+		Measure:   o.measure,
+		UserAgent: "connpolicy-probe/" + version(),
+		Proc:      procnet.New("/proc"),
+		Log:       log,
+	}, nil
+}
+
+func runProbe(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {
+	var o runOptions
+	if err := parse(o.flags(), arguments, stderr); err != nil {
+		return err
+	}
+	config, err := o.config(stderr)
+	if err != nil {
+		return err
+	}
+	r, err := runner.Run(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := o.print(stdout, r); err != nil {
+		return err
+	}
+	if o.terminationFile != "" {
+		return o.writeTermination(r)
+	}
+	if runner.Failed(r) {
+		return errFailed
+	}
+	return nil
+}
+
+func (o *runOptions) print(stdout io.Writer, r result.Result) error {
+	if o.output == "text" {
+		return report.Write(stdout, r)
+	}
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+func (o *runOptions) writeTermination(r result.Result) error {
+	message, err := result.EncodeMessage(r, o.terminationBytes)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.terminationFile, message, 0o600); err != nil {
+		return fmt.Errorf("write the termination message: %w", err)
+	}
+	return nil
+}

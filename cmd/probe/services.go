@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/load"
+	"github.com/connpolicy/connpolicy/probes/observer"
+	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/server"
+	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/spf13/pflag"
+)
+
+func runServe(ctx context.Context, arguments []string, _, stderr io.Writer) error {
+	f := pflag.NewFlagSet("probe serve", pflag.ContinueOnError)
+	listen := f.String("listen", ":8080", "address to listen on")
+	if err := parse(f, arguments, stderr); err != nil {
+		return err
+	}
+	return server.Serve(ctx, *listen, server.Handler())
+}
+
+func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error {
+	f := pflag.NewFlagSet("probe load", pflag.ContinueOnError)
+	url := f.String("target", "", "where to send the requests: http://host:port/path")
+	rate := f.Float64("rate", 500, "requests per second, each on a new connection")
+	threads := f.Int("threads", 8, "requests under way at most, each on a thread of its own")
+	listen := f.String("metrics-listen", ":9090", "address to serve /metrics on")
+	if err := parse(f, arguments, stderr); err != nil {
+		return err
+	}
+	parsed, err := target.Parse(*url, "")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	l, err := load.New(load.Config{
+		Target:            parsed,
+		RequestsPerSecond: *rate,
+		Threads:           *threads,
+		UserAgent:         "connpolicy-load/" + version(),
+		Log:               slog.New(slog.NewTextHandler(stderr, nil)),
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return runBeside(ctx, *listen, l.Metrics(), l.Run)
+}
+
+func runObserve(ctx context.Context, arguments []string, _, stderr io.Writer) error {
+	f := pflag.NewFlagSet("probe observe", pflag.ContinueOnError)
+	listen := f.String("listen", fmt.Sprintf(":%d", result.DefaultObserverPort), "address to serve /metrics on")
+	window := f.Int("window-seconds", 10, "time over which rates are taken, and between two lists of the sockets")
+	if err := parse(f, arguments, stderr); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	o, err := observer.New(log, procnet.New("/proc"), time.Duration(*window)*time.Second)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return runBeside(ctx, *listen, o.Metrics(), func(ctx context.Context) error {
+		o.Run(ctx)
+		return nil
+	})
+}
+
+// runBeside runs work and serves its metrics beside it. The first of the two that ends, ends the other.
+func runBeside(ctx context.Context, listen string, metrics http.Handler, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	routes := http.NewServeMux()
+	routes.Handle("/metrics", metrics)
+	served := make(chan error, 1)
+	go func() {
+		defer cancel()
+		served <- server.Serve(ctx, listen, routes)
+	}()
+	err := work(ctx)
+	cancel()
+	if serveErr := <-served; serveErr != nil {
+		return serveErr
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+// Package budget holds a run of the probe to its limits. Nothing is sent to the target without a turn, and a turn is only
+// given while every limit holds.
+package budget
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// MaximumErrorsInRow is after how many errors in a row the run leaves the target alone.
+const MaximumErrorsInRow = 3
+
+// Limits are what a run may do to its target.
+type Limits struct {
+	// Connections in all.
+	Connections int
+	// RequestsPerSecond bounds the turns per second: each opens at most one connection and sends at most one request.
+	RequestsPerSecond int
+	// Seconds is the duration of the whole run.
+	Seconds int
+}
+
+// Validate returns an error if a limit is not above zero.
+func (l Limits) Validate() error {
+	if l.Connections <= 0 || l.RequestsPerSecond <= 0 || l.Seconds <= 0 {
+		return errors.New("each limit must be above zero")
+	}
+	return nil
+}
+
+// Reasons why no turn is given.
+var (
+	// ErrConnections: the connections allowed are used up.
+	ErrConnections = errors.New("the limit of connections is reached")
+	// ErrSeconds: the time allowed is over.
+	ErrSeconds = errors.New("the time limit is reached")
+	// ErrErrors is wrapped by the reason after MaximumErrorsInRow.
+	ErrErrors = fmt.Errorf("%d errors in a row", MaximumErrorsInRow)
+	// ErrStopped is wrapped by the reason after the context was cancelled.
+	ErrStopped = errors.New("not finished")
+)
+
+// Budget is what is left of the limits. It is used from one goroutine.
+type Budget struct {
+	now   func() time.Time
+	pause time.Duration
+	end   time.Time // of the run
+	total int       // connections of the run
+
+	// The allowance of the measurement under way, a part of what the run has left.
+	allowedEnd         time.Time
+	allowedConnections int
+
+	nextTurn    time.Time
+	errorsInRow int
+	lastError   error
+	spent       result.Spent
+}
+
+// New returns a budget that begins now. The clock is time.Now outside of tests.
+func New(limits Limits, now func() time.Time) *Budget {
+	begin := now()
+	b := &Budget{
+		now:   now,
+		pause: time.Second / time.Duration(limits.RequestsPerSecond),
+		end:   begin.Add(time.Duration(limits.Seconds) * time.Second),
+		total: limits.Connections,
+	}
+	b.Allow(1)
+	return b
+}
+
+// Allow gives the measurement that begins now a share, above 0 to 1, of the time and of the connections that are left.
+// What it does not use is left for those after it.
+func (b *Budget) Allow(share float64) {
+	now := b.now()
+	b.allowedEnd = now.Add(time.Duration(share * float64(b.end.Sub(now))))
+	b.allowedConnections = b.spent.Connections + int(math.Ceil(share*float64(b.total-b.spent.Connections)))
+}
+
+// End is when the time of the measurement under way is over.
+func (b *Budget) End() time.Time { return b.allowedEnd }
+
+// Turn waits until the next request may be sent and, if connect is true, a connection be opened with it. Its errors wrap
+// ErrConnections, ErrSeconds, ErrErrors or ErrStopped; then nothing may be sent.
+func (b *Budget) Turn(ctx context.Context, connect bool) error {
+	if b.errorsInRow >= MaximumErrorsInRow {
+		return fmt.Errorf("%w, the last: %w", ErrErrors, b.lastError)
+	}
+	if connect && b.spent.Connections >= b.allowedConnections {
+		return ErrConnections
+	}
+	now := b.now()
+	begin := b.nextTurn
+	if begin.Before(now) {
+		begin = now
+	}
+	if !begin.Before(b.allowedEnd) {
+		return ErrSeconds
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(begin.Sub(now)):
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
+	}
+	// Counted from now and not from the planned time, so that no burst follows a delay.
+	b.nextTurn = b.now().Add(b.pause)
+	return nil
+}
+
+// Connected counts an attempt to open a connection.
+func (b *Budget) Connected() { b.spent.Connections++ }
+
+// Requested counts a request that is sent.
+func (b *Budget) Requested() { b.spent.Requests++ }
+
+// Sent and Received count bytes.
+func (b *Budget) Sent(bytes int) { b.spent.BytesSent += int64(bytes) }
+
+// Received counts bytes that arrived.
+func (b *Budget) Received(bytes int) { b.spent.BytesReceived += int64(bytes) }
+
+// Note records the outcome of a turn. MaximumErrorsInRow errors without a success between them end the run. What the
+// time limit or a stop cut off was no error of the target.
+func (b *Budget) Note(err error) {
+	switch {
+	case err == nil:
+		b.errorsInRow = 0
+	case b.now().Before(b.allowedEnd) && !errors.Is(err, context.Canceled):
+		b.errorsInRow++
+		b.lastError = err
+	}
+}
+
+// Spent is what the run did so far.
+func (b *Budget) Spent() result.Spent { return b.spent }

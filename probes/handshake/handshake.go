@@ -1,0 +1,93 @@
+// Package handshake measures how connections are set up: how long connect takes, what the kernel says about the round
+// trip and about SYNs that were lost, and how much of a small transaction the set-up is.
+package handshake
+
+import (
+	"context"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/stats"
+)
+
+const (
+	// minimumSamples are taken however much they agree.
+	minimumSamples = 30
+	// enoughShare ends the sampling once the median is known this well on both sides.
+	enoughShare = 0.05
+)
+
+// samples are what the connections showed, in microseconds where not said otherwise.
+type samples struct {
+	connect, roundTrip, setupShare []float64
+	synRetransmissions             int
+	synKnown                       bool
+}
+
+// Measure opens connections one after the other until the median is known well or the budget ends. The calling goroutine
+// is locked to its thread.
+func Measure(ctx context.Context, peer *exchange.Peer) result.Handshake {
+	course := exchange.Course{Began: time.Now()}
+	var s samples
+	for len(s.connect) < minimumSamples || !stats.Narrow(s.connect, enoughShare) {
+		if course.Stop = peer.Turn(ctx, true); course.Stop != nil {
+			break
+		}
+		err := s.take(ctx, peer)
+		peer.Note(err)
+		if err != nil {
+			course.LastError = err
+		}
+	}
+	course.Samples = len(s.connect)
+	return s.summarise(course)
+}
+
+// take opens one connection and, over HTTP, makes one request on it. A handshake counts even if the request fails.
+func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
+	connection, err := peer.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	s.connect = append(s.connect, microseconds(connection.ConnectTook))
+	info, err := connection.Info()
+	if err != nil {
+		return err
+	}
+	if info.RTTMicroseconds != nil {
+		s.roundTrip = append(s.roundTrip, float64(*info.RTTMicroseconds))
+	}
+	if info.TotalRetrans != nil {
+		s.synKnown = true
+		s.synRetransmissions += int(*info.TotalRetrans)
+	}
+	if !peer.SpeaksHTTP() {
+		return nil
+	}
+	_, took, err := connection.Request(ctx, false)
+	if err != nil {
+		return err
+	}
+	whole := connection.ConnectTook + took
+	s.setupShare = append(s.setupShare, 100*float64(connection.ConnectTook)/float64(whole))
+	return nil
+}
+
+func (s *samples) summarise(course exchange.Course) result.Handshake {
+	h := result.Handshake{
+		Meta:                  course.Conclude(),
+		ConnectMicroseconds:   stats.Summarise(s.connect),
+		KernelRTTMicroseconds: stats.Summarise(s.roundTrip),
+	}
+	if s.synKnown {
+		h.SynRetransmissions = &s.synRetransmissions
+	}
+	if share := stats.Summarise(s.setupShare); share != nil {
+		h.SetupSharePercent = &share.P50
+	}
+	return h
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,0 +1,30 @@
+// Package http1 writes requests and reads responses of HTTP/1 (RFC 9112) on a connection that the caller owns, so that
+// nothing but the bytes asked for is sent and every byte that arrives is bounded and accounted for.
+package http1
+
+import "strings"
+
+// Request is a request without a body. Nothing in it is escaped: the target must be valid as a whole.
+type Request struct {
+	// Method is GET or HEAD.
+	Method string
+	// Host is the value of the Host header, Target the path and query (origin-form, RFC 9112 section 3.2.1).
+	Host, Target string
+	UserAgent    string
+	// Close asks the server to close the connection after its response.
+	Close bool
+}
+
+// Bytes renders the request.
+func (r Request) Bytes() []byte {
+	var b strings.Builder
+	b.WriteString(r.Method + " " + r.Target + " HTTP/1.1\r\n")
+	b.WriteString("Host: " + r.Host + "\r\n")
+	b.WriteString("User-Agent: " + r.UserAgent + "\r\n")
+	b.WriteString("Accept: */*\r\n")
+	if r.Close {
+		b.WriteString("Connection: close\r\n")
+	}
+	b.WriteString("\r\n")
+	return []byte(b.String())
+}

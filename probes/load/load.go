@@ -1,0 +1,175 @@
+// Package load is a client that opens a new connection for every request, at a fixed rate, and closes it first. Every
+// connection leaves TIME_WAIT behind on this side and holds a local port for a minute longer, so that a rate above
+// ports ÷ 60 s runs out of ports.
+//
+// The loop is open: requests are due at fixed times, whatever became of those before, as the requests of many independent
+// users are. Each of the threads is one of the operating system's and has one request under way.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/http1"
+	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
+)
+
+const (
+	// requestTimeout bounds one request with its connect. Shorter than a second, so that a stop is quick.
+	requestTimeout = 800 * time.Millisecond
+	// maximumLate is how far the threads may fall behind before requests that are due are given up and counted.
+	maximumLate = time.Second
+	// resolveEvery is the pause between attempts to resolve the target's name.
+	resolveEvery = time.Second
+	logEvery     = 10 * time.Second
+)
+
+// Config says what load to make.
+type Config struct {
+	Target target.Target
+	// RequestsPerSecond of all threads together.
+	RequestsPerSecond float64
+	Threads           int
+	UserAgent         string
+	Log               *slog.Logger
+}
+
+// Load is a running load. It counts what it does.
+type Load struct {
+	config  Config
+	request []byte
+	count   *count
+}
+
+// New returns a load that has not begun.
+func New(config Config) (*Load, error) {
+	if config.Target.Protocol != target.HTTP {
+		return nil, errors.New("the load speaks HTTP; give a target http://…")
+	}
+	if config.RequestsPerSecond <= 0 || config.Threads <= 0 {
+		return nil, errors.New("the rate and the number of threads must be above zero")
+	}
+	request := http1.Request{
+		Method:    "GET",
+		Host:      config.Target.HostHeader,
+		Target:    config.Target.RequestTarget,
+		UserAgent: config.UserAgent,
+	}
+	return &Load{config: config, request: request.Bytes(), count: newCount(time.Now())}, nil
+}
+
+// Run makes the load until the context ends.
+func (l *Load) Run(ctx context.Context) error {
+	remote, err := l.resolve(ctx)
+	if err != nil {
+		return err
+	}
+	l.config.Log.Info("the load begins", "target", l.config.Target.URL, "address", remote.String(),
+		"requestsPerSecond", l.config.RequestsPerSecond, "threads", l.config.Threads)
+	period := time.Duration(float64(l.config.Threads) / l.config.RequestsPerSecond * float64(time.Second))
+	begin := time.Now()
+	var threads sync.WaitGroup
+	for i := range l.config.Threads {
+		first := begin.Add(period * time.Duration(i) / time.Duration(l.config.Threads))
+		threads.Go(func() { l.thread(ctx, remote, first, period) })
+	}
+	threads.Go(func() { l.logProgress(ctx) })
+	threads.Wait()
+	return nil
+}
+
+// resolve waits for the target's name to resolve: in a cluster, client and server often start together.
+func (l *Load) resolve(ctx context.Context) (netip.AddrPort, error) {
+	for {
+		remote, err := l.config.Target.Resolve(ctx, target.AnyFamily)
+		if err == nil {
+			return remote, nil
+		}
+		l.count.failed("resolve", err)
+		l.config.Log.Warn("the target does not resolve yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return netip.AddrPort{}, fmt.Errorf("stopped before the target resolved: %w", err)
+		case <-time.After(resolveEvery):
+		}
+	}
+}
+
+func (l *Load) thread(ctx context.Context, remote netip.AddrPort, due time.Time, period time.Duration) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for {
+		if late := time.Since(due); late > maximumLate {
+			skipped := late / period
+			due = due.Add(skipped * period)
+			l.count.notSent(int(skipped))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(due)):
+		}
+		due = due.Add(period)
+		l.transaction(ctx, remote)
+	}
+}
+
+// transaction makes one request on a connection of its own.
+func (l *Load) transaction(running context.Context, remote netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(running, requestTimeout)
+	defer cancel()
+	connection, took, err := tcpconn.Dialer{SearchAllPorts: true}.Connect(ctx, remote)
+	if err != nil {
+		l.failed(running, err)
+		return
+	}
+	l.count.connected(took)
+	err = connection.Write(ctx, l.request)
+	if err == nil {
+		_, err = http1.NewReader(connection).ReadResponse(ctx, "GET")
+	}
+	connection.Close()
+	l.count.closed(time.Now())
+	if err != nil {
+		l.failed(running, err)
+		return
+	}
+	l.count.answered()
+}
+
+// failed counts an error, unless it is our own stop that cut the request off.
+func (l *Load) failed(running context.Context, err error) {
+	if running.Err() == nil {
+		l.count.failed(cause(err), err)
+	}
+}
+
+func (l *Load) logProgress(ctx context.Context) {
+	ticker := time.NewTicker(logEvery)
+	defer ticker.Stop()
+	before := l.count.snapshot(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			after := l.count.snapshot(now)
+			l.config.Log.Info("the last ten seconds",
+				"connectionsPerSecond", perSecond(after.connections-before.connections),
+				"errorsPerSecond", perSecond(after.allErrors()-before.allErrors()),
+				"notSentPerSecond", perSecond(after.notSent-before.notSent),
+				"portsInUse", after.portsInUse,
+				"lastError", after.lastError)
+			before = after
+		}
+	}
+}
+
+func perSecond(number uint64) float64 { return float64(number) / logEvery.Seconds() }

@@ -1,0 +1,82 @@
+package observer
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/sockdiag"
+)
+
+// timeWaitLength is how long Linux keeps TIME_WAIT (include/net/tcp.h, TCP_TIMEWAIT_LEN).
+const timeWaitLength = 60 * time.Second
+
+// census counts the sockets of the namespace at one time.
+type census struct {
+	at           time.Time
+	listening    map[uint16]bool
+	destinations map[netip.AddrPort]holding
+}
+
+// holding is what the namespace's own connections to one destination hold.
+type holding struct {
+	// ports is the number of local ports held, timeWait how many of them are in TIME_WAIT.
+	ports, timeWait int
+	// closed is the number of those in TIME_WAIT that entered it since the census before.
+	closed int
+}
+
+// open is the number of ports that are held by more than TIME_WAIT.
+func (h holding) open() int { return h.ports - h.timeWait }
+
+// take counts the sockets that dump lists. since is how long ago the census before was.
+//
+// A connection whose local port is listened on was accepted here and holds no port of its own, so listeners are listed
+// first. A listener that comes or goes in between is a moment's error of one destination.
+func take(dump dumpFunc, at time.Time, since time.Duration) (census, error) {
+	c := census{at: at, listening: map[uint16]bool{}, destinations: map[netip.AddrPort]holding{}}
+	listeners := sockdiag.Query{States: sockdiag.StateSet(sockdiag.Listen)}
+	if err := dump(listeners, func(s sockdiag.Socket) { c.listening[s.Local.Port()] = true }); err != nil {
+		return census{}, err
+	}
+	others := sockdiag.Query{States: sockdiag.AllStates &^ listeners.States}
+	if err := dump(others, func(s sockdiag.Socket) { c.add(s, since) }); err != nil {
+		return census{}, err
+	}
+	return c, nil
+}
+
+func (c census) add(s sockdiag.Socket, since time.Duration) {
+	// A socket that is bound and not connected has no destination.
+	if c.listening[s.Local.Port()] || s.Remote.Port() == 0 {
+		return
+	}
+	h := c.destinations[s.Remote]
+	h.ports++
+	if s.State == sockdiag.TimeWait {
+		h.timeWait++
+		if timeWaitLength-s.Expires < since {
+			h.closed++
+		}
+	}
+	c.destinations[s.Remote] = h
+}
+
+// opensPerSecond estimates the rate of connections opened to a destination between two censuses: those that were closed
+// since and those by which the open ones grew. Connections that were both opened and closed in between, with the other
+// side closing first, leave nothing behind and are missed.
+func opensPerSecond(before, after census, destination netip.AddrPort) float64 {
+	is := after.destinations[destination]
+	opened := is.closed + is.open() - before.destinations[destination].open()
+	return max(0, float64(opened)) / after.at.Sub(before.at).Seconds()
+}
+
+// fullest returns at most maximum destinations, those that hold the most ports first.
+func (c census) fullest(maximum int) []netip.AddrPort {
+	all := slices.SortedFunc(maps.Keys(c.destinations), func(a, b netip.AddrPort) int {
+		return cmp.Or(cmp.Compare(c.destinations[b].ports, c.destinations[a].ports), a.Compare(b))
+	})
+	return all[:min(maximum, len(all))]
+}

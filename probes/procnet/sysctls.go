@@ -1,0 +1,18 @@
+package procnet
+
+// ConnectionSysctls names the settings that decide how this namespace's connections are made, kept and closed, and that a
+// result shows beside its figures. Kernels lack some of them, and some cannot be read everywhere.
+func ConnectionSysctls() []string {
+	return []string{
+		SysctlPortRange,
+		SysctlReservedPorts,
+		"net.ipv4.ip_unprivileged_port_start",
+		"net.ipv4.tcp_fin_timeout",
+		"net.ipv4.tcp_keepalive_intvl",
+		"net.ipv4.tcp_keepalive_probes",
+		"net.ipv4.tcp_keepalive_time",
+		"net.ipv4.tcp_notsent_lowat",
+		"net.ipv4.tcp_slow_start_after_idle",
+		"net.ipv4.tcp_tw_reuse",
+	}
+}

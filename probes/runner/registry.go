@@ -1,0 +1,67 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/handshake"
+	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/reuse"
+	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/connpolicy/connpolicy/probes/timewait"
+)
+
+// Measurement is one kind of measurement that a run can make.
+type Measurement struct {
+	// Name in results and on the command line; Does and Costs tell people what it finds out and what it does to the target.
+	Name, Does, Costs string
+
+	// protocols that it can be made with.
+	protocols []target.Protocol
+	// weight is its part of the budget, relative to that of the others.
+	weight float64
+	// run makes the measurement and stores it.
+	run func(context.Context, *exchange.Peer, procnet.FS, *result.Measurements)
+	// conclude stores the outcome of one that was not made.
+	conclude func(result.Meta, *result.Measurements)
+}
+
+// Measurements returns all measurements in the order in which they are made. The last one uses up what the others leave.
+func Measurements() []Measurement {
+	return []Measurement{
+		{
+			Name:      "handshake",
+			Does:      "time of connect and the kernel's round trip, SYNs sent again, share of a small transaction that is set-up",
+			Costs:     "a connection a sample, each with one request over HTTP",
+			protocols: []target.Protocol{target.TCP, target.HTTP},
+			weight:    2,
+			run: func(ctx context.Context, peer *exchange.Peer, _ procnet.FS, m *result.Measurements) {
+				m.Handshake = new(handshake.Measure(ctx, peer))
+			},
+			conclude: func(meta result.Meta, m *result.Measurements) { m.Handshake = &result.Handshake{Meta: meta} },
+		},
+		{
+			Name:      "timeWait",
+			Does:      "who holds TIME_WAIT after a close, for how long, and the rate of new connections that the ports allow",
+			Costs:     "up to 7 connections and requests, 2 seconds of waiting",
+			protocols: []target.Protocol{target.TCP, target.HTTP},
+			weight:    1,
+			run: func(ctx context.Context, peer *exchange.Peer, proc procnet.FS, m *result.Measurements) {
+				m.TimeWait = new(timewait.Measure(ctx, peer, proc.AvailablePorts))
+			},
+			conclude: func(meta result.Meta, m *result.Measurements) { m.TimeWait = &result.TimeWait{Meta: meta} },
+		},
+		{
+			Name:      "reuse",
+			Does:      "whether the server keeps a connection, for how many requests, how it ends one; new against reused",
+			Costs:     "a connection a sample, then requests on one connection until the server closes it or the budget ends",
+			protocols: []target.Protocol{target.HTTP},
+			weight:    3,
+			run: func(ctx context.Context, peer *exchange.Peer, _ procnet.FS, m *result.Measurements) {
+				m.Reuse = new(reuse.Measure(ctx, peer))
+			},
+			conclude: func(meta result.Meta, m *result.Measurements) { m.Reuse = &result.Reuse{Meta: meta} },
+		},
+	}
+}

@@ -1,0 +1,180 @@
+// Package runner makes the measurements of one run of the probe, in order and within its limits.
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/http1"
+	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/target"
+)
+
+// resolveTimeout bounds the resolution of the target's name.
+const resolveTimeout = 5 * time.Second
+
+// Config says what to measure, and how far the run may go.
+type Config struct {
+	Target target.Target
+	Family target.Family
+	Guard  target.Guard
+	Limits budget.Limits
+	// Measure names the measurements to make. None named: all that suit the protocol.
+	Measure   []string
+	UserAgent string
+	Proc      procnet.FS
+	// Log is told what happens, for people who look on.
+	Log func(format string, values ...any)
+}
+
+// Select returns the measurements of the given names, or all that suit the protocol if there are none.
+func Select(names []string, protocol target.Protocol) ([]Measurement, error) {
+	all := Measurements()
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(m Measurement) bool { return m.Name == name }) {
+			return nil, fmt.Errorf("there is no measurement %q; `probe list` names them", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(m Measurement) bool {
+		if len(names) == 0 {
+			return !slices.Contains(m.protocols, protocol)
+		}
+		return !slices.Contains(names, m.Name)
+	}), nil
+}
+
+// Run makes the measurements. It always returns a result: what could not be measured says why.
+func Run(ctx context.Context, config Config) (result.Result, error) {
+	if err := config.Limits.Validate(); err != nil {
+		return result.Result{}, err
+	}
+	selected, err := Select(config.Measure, config.Target.Protocol)
+	if err != nil {
+		return result.Result{}, err
+	}
+	// The measurements time system calls: the goroutine stays on one thread, and with it in one network namespace.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	begin := time.Now()
+	r := result.Result{
+		Version: result.Version,
+		Target:  result.Target{URL: config.Target.URL, Protocol: string(config.Target.Protocol)},
+		Host:    host(config.Proc),
+	}
+	b := budget.New(config.Limits, time.Now)
+	remote, outcome, err := locate(ctx, config)
+	if err != nil {
+		concludeAll(selected, result.Meta{Outcome: outcome, Cause: err.Error()}, &r.Measurements)
+	} else {
+		r.Target.Address = remote.String()
+		config.Log("probing %s", remote)
+		measure(ctx, config, selected, exchange.NewPeer(remote, request(config), b), b, &r.Measurements)
+	}
+	r.Spent = b.Spent()
+	r.ElapsedSeconds = time.Since(begin).Seconds()
+	return r, nil
+}
+
+func host(proc procnet.FS) result.Host {
+	// A kernel that hides its release is named so rather than left out.
+	kernel, err := proc.KernelRelease()
+	if err != nil {
+		kernel = "unknown"
+	}
+	return result.Host{Kernel: kernel, Sysctls: proc.Sysctls(procnet.ConnectionSysctls())}
+}
+
+// locate resolves the target and asks the guard. With an error it says what the outcome of all measurements is.
+func locate(ctx context.Context, config Config) (netip.AddrPort, result.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	remote, err := config.Target.Resolve(ctx, config.Family)
+	if err != nil {
+		return netip.AddrPort{}, result.Failed, err
+	}
+	if err := config.Guard.Check(remote.Addr()); err != nil {
+		return netip.AddrPort{}, result.Skipped, err
+	}
+	return remote, "", nil
+}
+
+func request(config Config) *http1.Request {
+	if config.Target.Protocol != target.HTTP {
+		return nil
+	}
+	return &http1.Request{
+		Method:    "GET",
+		Host:      config.Target.HostHeader,
+		Target:    config.Target.RequestTarget,
+		UserAgent: config.UserAgent,
+	}
+}
+
+func measure(ctx context.Context, config Config, selected []Measurement, peer *exchange.Peer, b *budget.Budget, into *result.Measurements) {
+	var weightLeft float64
+	for _, m := range selected {
+		weightLeft += m.weight
+	}
+	for _, m := range selected {
+		b.Allow(m.weight / weightLeft)
+		weightLeft -= m.weight
+		if !slices.Contains(m.protocols, config.Target.Protocol) {
+			m.conclude(unsupported(m, config.Target.Protocol), into)
+			continue
+		}
+		config.Log("%s: begins, at most until %s", m.Name, b.End().Format("15:04:05.000"))
+		m.run(ctx, peer, config.Proc, into)
+		config.Log("%s: ended; the run has spent %d connections and %d requests", m.Name, b.Spent().Connections, b.Spent().Requests)
+	}
+}
+
+func unsupported(m Measurement, protocol target.Protocol) result.Meta {
+	names := make([]string, len(m.protocols))
+	for i, p := range m.protocols {
+		names[i] = string(p)
+	}
+	return result.Meta{
+		Outcome: result.Unsupported,
+		Cause:   fmt.Sprintf("it needs the protocol %s, the target was given as %s", strings.Join(names, " or "), protocol),
+	}
+}
+
+func concludeAll(selected []Measurement, meta result.Meta, into *result.Measurements) {
+	for _, m := range selected {
+		m.conclude(meta, into)
+	}
+}
+
+// Failed says whether a measurement of the result failed.
+func Failed(r result.Result) bool {
+	for _, meta := range Outcomes(r.Measurements) {
+		if meta.Outcome == result.Failed {
+			return true
+		}
+	}
+	return false
+}
+
+// Outcomes returns what became of each measurement that was asked for, by name.
+func Outcomes(m result.Measurements) map[string]result.Meta {
+	outcomes := map[string]result.Meta{}
+	if m.Handshake != nil {
+		outcomes["handshake"] = m.Handshake.Meta
+	}
+	if m.TimeWait != nil {
+		outcomes["timeWait"] = m.TimeWait.Meta
+	}
+	if m.Reuse != nil {
+		outcomes["reuse"] = m.Reuse.Meta
+	}
+	return outcomes
+}

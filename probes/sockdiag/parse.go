@@ -1,0 +1,126 @@
+package sockdiag
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/tcpinfo"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// messageBytes is the size of struct inet_diag_msg.
+	messageBytes = 72
+	// attributeInfo is INET_DIAG_INFO, the attribute that holds struct tcp_info.
+	attributeInfo = 2
+)
+
+var errShort = errors.New("a message of the kernel is shorter than it says")
+
+// parseDatagram visits the sockets of one netlink datagram and says whether it ends the dump.
+func parseDatagram(data []byte, visit func(Socket)) (done bool, err error) {
+	for len(data) > 0 {
+		if len(data) < unix.SizeofNlMsghdr {
+			return false, errShort
+		}
+		length := int(binary.NativeEndian.Uint32(data[0:]))
+		kind := binary.NativeEndian.Uint16(data[4:])
+		flags := binary.NativeEndian.Uint16(data[6:])
+		if length < unix.SizeofNlMsghdr || length > len(data) {
+			return false, errShort
+		}
+		if flags&unix.NLM_F_DUMP_INTR != 0 {
+			return false, ErrInterrupted
+		}
+		body := data[unix.SizeofNlMsghdr:length]
+		switch kind {
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			return true, parseStatus(body)
+		case unix.SOCK_DIAG_BY_FAMILY:
+			socket, err := parseSocket(body)
+			if err != nil {
+				return false, err
+			}
+			visit(socket)
+		default:
+			return false, fmt.Errorf("the kernel sent a message of the unknown type %d", kind)
+		}
+		data = data[min(align(length), len(data)):]
+	}
+	return false, nil
+}
+
+// parseStatus reads the errno that ends a dump, negative or zero. NLMSG_DONE may come without one.
+func parseStatus(body []byte) error {
+	if len(body) < 4 {
+		return nil
+	}
+	if status := int32(binary.NativeEndian.Uint32(body)); status < 0 {
+		return unix.Errno(-status)
+	}
+	return nil
+}
+
+// parseSocket reads struct inet_diag_msg and the attributes behind it.
+func parseSocket(body []byte) (Socket, error) {
+	if len(body) < messageBytes {
+		return Socket{}, errShort
+	}
+	s := Socket{
+		State:        State(body[1]),
+		Timer:        Timer(body[2]),
+		Expires:      time.Duration(binary.NativeEndian.Uint32(body[52:])) * time.Millisecond,
+		ReceiveQueue: binary.NativeEndian.Uint32(body[56:]),
+		SendQueue:    binary.NativeEndian.Uint32(body[60:]),
+		UserID:       binary.NativeEndian.Uint32(body[64:]),
+		Inode:        binary.NativeEndian.Uint32(body[68:]),
+	}
+	local, err := parseAddress(body[0], body[8:24])
+	if err != nil {
+		return Socket{}, err
+	}
+	remote, err := parseAddress(body[0], body[24:40])
+	if err != nil {
+		return Socket{}, err
+	}
+	s.Local = netip.AddrPortFrom(local, binary.BigEndian.Uint16(body[4:]))
+	s.Remote = netip.AddrPortFrom(remote, binary.BigEndian.Uint16(body[6:]))
+	s.Info, err = parseInfo(body[messageBytes:])
+	return s, err
+}
+
+func parseAddress(family uint8, data []byte) (netip.Addr, error) {
+	switch family {
+	case unix.AF_INET:
+		return netip.AddrFrom4([4]byte(data)), nil
+	case unix.AF_INET6:
+		return netip.AddrFrom16([16]byte(data)).Unmap(), nil
+	}
+	return netip.Addr{}, fmt.Errorf("the kernel sent a socket of the unknown address family %d", family)
+}
+
+// parseInfo looks for tcp_info among the attributes. Its length decides which fields are known.
+func parseInfo(attributes []byte) (*tcpinfo.Info, error) {
+	for len(attributes) > 0 {
+		if len(attributes) < unix.SizeofNlAttr {
+			return nil, errShort
+		}
+		length := int(binary.NativeEndian.Uint16(attributes[0:]))
+		kind := binary.NativeEndian.Uint16(attributes[2:])
+		if length < unix.SizeofNlAttr || length > len(attributes) {
+			return nil, errShort
+		}
+		// Remainders such as TIME_WAIT have no such attribute, or an empty one.
+		if kind == attributeInfo && length > unix.SizeofNlAttr {
+			return new(tcpinfo.Parse(attributes[unix.SizeofNlAttr:length])), nil
+		}
+		attributes = attributes[min(align(length), len(attributes)):]
+	}
+	return nil, nil
+}
+
+// align rounds a length up to the four bytes that netlink messages and attributes are aligned to.
+func align(length int) int { return (length + 3) &^ 3 }
