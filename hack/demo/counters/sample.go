@@ -17,6 +17,7 @@ import (
 // Names of the metrics that `probe load` serves.
 const (
 	metricConnections    = "connpolicy_load_connections_total"
+	metricNotSent        = "connpolicy_load_not_sent_total"
 	metricErrors         = "connpolicy_load_errors_total"
 	metricConnectSeconds = "connpolicy_load_connect_seconds"
 	metricPortsInUse     = "connpolicy_load_ports_in_use"
@@ -34,6 +35,8 @@ type Sample struct {
 	StartedSeconds float64
 	// Connections that were opened, since the start.
 	Connections float64
+	// NotSent counts the requests that were due and given up because all threads of the client were busy.
+	NotSent float64
 	// Errors since the start, by cause.
 	Errors map[string]float64
 	// PortsInUse is the client's own count of the ports it holds: open, or closed within the last 60 seconds.
@@ -54,6 +57,7 @@ func Parse(pod string, at time.Time, metrics io.Reader) (Sample, error) {
 		At:             at,
 		StartedSeconds: r.value(metricStartedSeconds),
 		Connections:    r.value(metricConnections),
+		NotSent:        r.value(metricNotSent),
 		PortsInUse:     int(r.value(metricPortsInUse)),
 		Connect:        r.histogram(metricConnectSeconds),
 		Errors:         map[string]float64{},

@@ -13,9 +13,10 @@ type Figures struct {
 	// Errors in the window, all clients together, and by cause.
 	Errors      float64
 	ErrorCauses map[string]float64
-	// ErrorsPerSecond and ConnectionsPerSecond of all clients together.
+	// ErrorsPerSecond, ConnectionsPerSecond and NotSentPerSecond of all clients together.
 	ErrorsPerSecond      float64
 	ConnectionsPerSecond float64
+	NotSentPerSecond     float64
 	// PortsInUse is each client's own count at the end of the window, by pod.
 	PortsInUse map[string]int
 	// ConnectP50 and ConnectP99 are quantiles of the time of connect(), all clients together. Nil if there was none.
@@ -76,6 +77,7 @@ func Between(first, last map[string]Sample) (Figures, error) {
 			}
 		}
 		figures.ConnectionsPerSecond += (end.Connections - begin.Connections) / length
+		figures.NotSentPerSecond += (end.NotSent - begin.NotSent) / length
 		figures.PortsInUse[pod] = end.PortsInUse
 		connect = connect.plus(end.Connect.since(begin.Connect))
 	}

@@ -38,6 +38,7 @@ func (o *Outcome) writeFigures(out io.Writer) {
 	row("errors/s", func(f counters.Figures) string { return fmt.Sprintf("%.1f", f.ErrorsPerSecond) })
 	row("errors", func(f counters.Figures) string { return causes(f) })
 	row("connections/s", func(f counters.Figures) string { return fmt.Sprintf("%.0f", f.ConnectionsPerSecond) })
+	row("requests given up/s", func(f counters.Figures) string { return fmt.Sprintf("%.1f", f.NotSentPerSecond) })
 	row("connect p50", func(f counters.Figures) string { return duration(f.ConnectP50) })
 	row("connect p99", func(f counters.Figures) string { return duration(f.ConnectP99) })
 	row("measured for", func(f counters.Figures) string { return fmt.Sprintf("%.0f s", f.Seconds) })
