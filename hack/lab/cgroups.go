@@ -85,8 +85,16 @@ func delegateControllers(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read a cgroup's controllers: %w", err)
 	}
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	delegated, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read what a cgroup delegates: %w", err)
+	}
 	for _, controller := range strings.Fields(string(available)) {
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
+		if slices.Contains(strings.Fields(string(delegated)), controller) {
+			continue
+		}
+		if err := os.WriteFile(file, []byte("+"+controller), 0o644); err != nil {
 			return fmt.Errorf("delegate the controller %s: %w", controller, err)
 		}
 	}

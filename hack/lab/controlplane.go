@@ -50,6 +50,10 @@ func startControlPlane(ctx context.Context, l *launcher, api *apiClient) error {
 		"--kubeconfig="+controlKubeconfig("kube-scheduler"), "--leader-elect=false", "--bind-address=127.0.0.1"); err != nil {
 		return err
 	}
+	// Before CoreDNS starts: refused once, it waits ever longer before it asks again.
+	if err := applyDNS(ctx, l.layout); err != nil {
+		return err
+	}
 	return start("coredns", "-conf", corefile)
 }
 
@@ -104,14 +108,13 @@ func controllerManagerArguments() []string {
 }
 
 // applyDNS tells the cluster where its DNS is, and lets CoreDNS read what it answers with.
-func applyDNS(ctx context.Context, l *launcher) error {
+func applyDNS(ctx context.Context, l layout) error {
 	manifest, err := render("dns.yaml", struct{ ServiceAddress, Address string }{dnsServiceAddress, controlAddress})
 	if err != nil {
 		return err
 	}
-	if err := l.layout.kubectlApply(ctx, manifest); err != nil {
+	if err := l.kubectlApply(ctx, manifest); err != nil {
 		return fmt.Errorf("set up cluster DNS: %w", err)
 	}
-	const patience = time.Minute
-	return l.await(ctx, "cluster DNS", patience, dnsReady)
+	return nil
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,14 +43,7 @@ type bind struct {
 }
 
 // enter moves the calling process to the surroundings and becomes the program. It returns only on failure.
-func enter(encoded string, command []string) error {
-	var s surroundings
-	if err := json.Unmarshal([]byte(encoded), &s); err != nil {
-		return fmt.Errorf("read where to run: %w", err)
-	}
-	if len(command) == 0 {
-		return errors.New("no program to run was named")
-	}
+func (s surroundings) enter(command []string) error {
 	runtime.LockOSThread() // namespaces are of a thread; the one that execs decides for the program
 	all, err := machineHierarchies()
 	if err != nil {

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
+	"slices"
 )
 
 // execIn becomes a command inside a node, or beside the control plane, to look around there.
@@ -18,39 +17,31 @@ func execIn(arguments []string) error {
 		return err
 	}
 	if r == nil {
-		return fmt.Errorf("%w: start it with `up`", errNotUp)
+		return errNoLab
 	}
 	place, command := arguments[0], arguments[1:]
 	where := surroundings{Cgroup: programCgroup("exec"), NetworkNamespace: place}
 	if place != controlNamespace {
-		containerd := r.find("containerd-" + place)
-		if containerd == nil {
-			return fmt.Errorf("the lab has no node %q: choose from control, %s", place, strings.Join(nodeNames(), ", "))
+		i := slices.IndexFunc(nodes(), func(n node) bool { return n.name == place })
+		if i < 0 {
+			return fmt.Errorf("the lab has no node %q: choose control or one that `status` shows", place)
 		}
-		where.MountsOfPID = containerd.Process.PID
+		containerd, err := r.find(containerdName(nodes()[i]))
+		if err != nil {
+			return err
+		}
+		where.MountsOfPID = containerd.PID
 	}
-	l, err := newLauncher(layout{root: r.Root}, r)
+	all, err := machineHierarchies()
 	if err != nil {
 		return err
 	}
-	if err := createCgroup(l.hierarchies, where.Cgroup); err != nil {
+	if err := createCgroup(all, where.Cgroup); err != nil {
 		return err
 	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		return fmt.Errorf("find the command: %w", err)
 	}
-	encoded, err := json.Marshal(where)
-	if err != nil {
-		return fmt.Errorf("encode where to run: %w", err)
-	}
-	return enter(string(encoded), append([]string{path}, command[1:]...))
-}
-
-func nodeNames() []string {
-	var names []string
-	for _, n := range nodes() {
-		names = append(names, n.name)
-	}
-	return names
+	return where.enter(append([]string{path}, command[1:]...))
 }

@@ -27,7 +27,7 @@ func loadImages(ctx context.Context, files []string) error {
 		return err
 	}
 	if r == nil {
-		return errors.New("no lab is running: start one with `up`")
+		return errNoLab
 	}
 	l, err := newLauncher(layout{root: r.Root}, r)
 	if err != nil {
@@ -46,9 +46,9 @@ func loadImages(ctx context.Context, files []string) error {
 
 // loadImage gives the images in the tar file to the node's containerd, under the names that the file holds.
 func loadImage(ctx context.Context, l *launcher, n node, file string) (err error) {
-	containerd := l.record.find(containerdName(n))
-	if containerd == nil {
-		return fmt.Errorf("%s has no containerd: stop the lab with `down`, then start it with `up`", n.name)
+	containerd, err := l.record.find(containerdName(n))
+	if err != nil {
+		return err
 	}
 	content, err := os.Open(file)
 	if err != nil {
@@ -56,7 +56,7 @@ func loadImage(ctx context.Context, l *launcher, n node, file string) (err error
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
 	place := surroundings{
-		Cgroup: programCgroup("ctr-" + n.name), NetworkNamespace: n.name, MountsOfPID: containerd.Process.PID,
+		Cgroup: programCgroup("ctr-" + n.name), NetworkNamespace: n.name, MountsOfPID: containerd.PID,
 	}
 	// The kubelet looks for images in this namespace of containerd's.
 	command := []string{nodeProgram("ctr"), "--namespace=k8s.io", "images", "import", "-"}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -63,10 +64,7 @@ func run(ctx context.Context, arguments []string) error {
 	}
 	switch command {
 	case enterCommand:
-		if len(rest) == 0 {
-			return errors.New("where to run is missing")
-		}
-		return enter(rest[0], rest[1:])
+		return runEnter(rest)
 	case "up":
 		l, err := findLayout()
 		if err != nil {
@@ -89,6 +87,17 @@ func run(ctx context.Context, arguments []string) error {
 	}
 	fmt.Fprint(os.Stderr, usage)
 	return fmt.Errorf("there is no command %q", command)
+}
+
+func runEnter(arguments []string) error {
+	if len(arguments) < 2 {
+		return errors.New("where to run, or what, is missing")
+	}
+	var where surroundings
+	if err := json.Unmarshal([]byte(arguments[0]), &where); err != nil {
+		return fmt.Errorf("read where to run: %w", err)
+	}
+	return where.enter(arguments[1:])
 }
 
 func runBuild(ctx context.Context, arguments []string) error {

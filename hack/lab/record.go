@@ -61,12 +61,20 @@ func (r *record) save() error {
 	return nil
 }
 
-// find returns the process that was started under the name, nil if none was.
-func (r *record) find(name string) *startedProcess {
-	for i := range r.Processes {
-		if r.Processes[i].Name == name {
-			return &r.Processes[i]
+// find returns the process that was started under the name, if it still runs.
+func (r *record) find(name string) (processID, error) {
+	for _, started := range r.Processes {
+		if started.Name != name {
+			continue
 		}
+		alive, err := started.Process.alive()
+		if err != nil {
+			return processID{}, err
+		}
+		if !alive {
+			return processID{}, fmt.Errorf("%s has ended: stop the lab with `down`, then start it with `up`", name)
+		}
+		return started.Process, nil
 	}
-	return nil
+	return processID{}, fmt.Errorf("the lab has no %s: see `status`", name)
 }

@@ -89,7 +89,7 @@ func (s *statusReport) print(out io.Writer) error {
 	return table.Flush()
 }
 
-var errNotUp = errors.New("the lab is not up")
+var errNoLab = errors.New("no lab is running: start one with `up`")
 
 // status prints what runs. It fails when the lab is not up as a whole.
 func status(ctx context.Context, out io.Writer) error {
@@ -98,7 +98,7 @@ func status(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if r == nil {
-		return fmt.Errorf("%w: start it with `up`", errNotUp)
+		return errNoLab
 	}
 	report, err := inspect(ctx, layout{root: r.Root}, r)
 	if err != nil {
@@ -112,7 +112,7 @@ func status(ctx context.Context, out io.Writer) error {
 		say("%s", problem)
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w as a whole: stop it with `down`, then start it again", errNotUp)
+		return errors.New("the lab is not up as a whole: stop it with `down`, then start it again")
 	}
 	return nil
 }

@@ -107,20 +107,17 @@ func startAll(ctx context.Context, l layout) error {
 		}
 	}
 	say("waiting for cluster DNS and the nodes")
-	if err := applyDNS(ctx, launch); err != nil {
-		return err
-	}
-	if err := awaitNodes(ctx, launch, api, all); err != nil {
+	if err := awaitCluster(ctx, launch, api, all); err != nil {
 		return err
 	}
 	r.Complete = true
 	return r.save()
 }
 
-// awaitNodes returns when every node is ready and pods can be made.
-func awaitNodes(ctx context.Context, launch *launcher, api *apiClient, all []node) error {
+// awaitCluster returns when pods can be made, will run, and will find each other by name.
+func awaitCluster(ctx context.Context, launch *launcher, api *apiClient, all []node) error {
 	const patience = 2 * time.Minute
-	err := launch.await(ctx, "the nodes", patience, func(ctx context.Context) (bool, error) {
+	nodesReady := func(ctx context.Context) (bool, error) {
 		readiness, err := api.nodeReadiness(ctx)
 		if err != nil {
 			return false, err
@@ -131,8 +128,11 @@ func awaitNodes(ctx context.Context, launch *launcher, api *apiClient, all []nod
 			}
 		}
 		return true, nil
-	})
-	if err != nil {
+	}
+	if err := launch.await(ctx, "cluster DNS", patience, dnsReady); err != nil {
+		return err
+	}
+	if err := launch.await(ctx, "the nodes", patience, nodesReady); err != nil {
 		return err
 	}
 	return launch.await(ctx, "the default service account", patience, api.serviceAccountReady)
