@@ -94,10 +94,12 @@ type WorkloadReference struct {
 	// +required
 	// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet
 	Kind string `json:"kind"`
-	// name is the workload's name.
+	// name is the workload's name. It may have at most 241 characters: the name of the workload's ConnectionTuning is
+	// made from it and its kind.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=241
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name is the name of a workload: lower-case letters, digits, '-' and '.', and it begins and ends with a letter or digit"
 	Name string `json:"name"`
 }
 
@@ -144,15 +146,18 @@ type ServiceReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="name is the name of a Service alone, without namespace or domain: lower-case letters, digits and '-'"
 	Name string `json:"name"`
 	// namespace is the Service's namespace. The policy's own if absent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="namespace is the name of a namespace: lower-case letters, digits and '-'"
 	Namespace string `json:"namespace,omitempty"`
-	// port is the name or the number of a port of the Service. It may be absent if the Service has one port alone.
+	// port is the name or the number of a port of the Service; a number is written as a string: "8080". It may be absent
+	// if the Service has one port alone.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="port is the name or the number (as a string) of a port of the Service"
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue() && (!self.matches('^[0-9]+$') || (size(self) <= 5 && int(self) >= 1 && int(self) <= 65535))",message="port is the name of a port of the Service, or its number from 1 to 65535"
 	Port string `json:"port,omitempty"`
 }
 
@@ -162,7 +167,7 @@ type Endpoint struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="isIP(self) || self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?[.]?$')",message="host is a DNS name or an IP address, without scheme, port or path"
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || (self.matches('^([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?[.]?)+$') && !self.matches('^[0-9.]+$'))",message="host is a DNS name or an IP address, without scheme, port or path"
 	Host string `json:"host"`
 	// port is the TCP port.
 	// +required
@@ -177,7 +182,7 @@ type HTTPRequest struct {
 	// +optional
 	// +kubebuilder:default=/
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.matches('^/[^\\\\s#]*$')",message="path begins with '/' and has no white space and no '#'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/[^\\\\x00-\\\\x20\\\\x7f#]*$')",message="path begins with '/' and has no white space, no control character and no '#'"
 	Path string `json:"path,omitempty"`
 }
 
@@ -194,6 +199,8 @@ const (
 )
 
 // ProbeSpec says what is measured, how often, and at what cost.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.seconds) || !has(self.intervalSeconds) || self.limits.seconds <= self.intervalSeconds",message="limits.seconds may not be above intervalSeconds: a run would not have ended when the next is due"
 type ProbeSpec struct {
 	// intervalSeconds is the time from one probe run to the next, give or take a tenth. For a run at once, change the
 	// annotation connpolicy.dev/requestedAt.

@@ -10,7 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:shortName=connreport,categories={all,connpolicy}
 // +kubebuilder:printcolumn:name="Policy",type=string,JSONPath=`.spec.policyName`
 // +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.status.target.name`
-// +kubebuilder:printcolumn:name="Connect p99 µs",type=integer,JSONPath=`.status.keyFigures.handshakeP99Microseconds`
+// +kubebuilder:printcolumn:name="Connect-P99-us",type=integer,JSONPath=`.status.keyFigures.handshakeP99Microseconds`
 // +kubebuilder:printcolumn:name="Setup%",type=integer,JSONPath=`.status.keyFigures.setupSharePercent`
 // +kubebuilder:printcolumn:name="Ports%",type=integer,JSONPath=`.status.keyFigures.portUtilizationPercent`
 // +kubebuilder:printcolumn:name="Findings",type=integer,JSONPath=`.status.findings.total`
@@ -147,7 +147,7 @@ type Vantage struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Address string `json:"address,omitempty"`
-	// connections and requests that it cost the target.
+	// connections that it cost the target.
 	// +optional
 	Connections int32 `json:"connections,omitempty"`
 	// requests that it cost the target.
@@ -181,11 +181,27 @@ type MeasurementOutcome struct {
 
 // DistributionMicroseconds summarises samples, in whole microseconds.
 type DistributionMicroseconds struct {
+	// min is the lowest sample.
+	// +required
 	Min int64 `json:"min"`
+	// p50 is the median.
+	// +required
 	P50 int64 `json:"p50"`
+	// p90 is the 90th percentile.
+	// +required
 	P90 int64 `json:"p90"`
+	// p99 is the 99th percentile.
+	// +required
 	P99 int64 `json:"p99"`
+	// max is the highest sample.
+	// +required
 	Max int64 `json:"max"`
+	// p50Low and p50High bound the median with 95 % confidence. Absent if there were too few samples.
+	// +optional
+	P50Low *int64 `json:"p50Low,omitempty"`
+	// p50High is the upper bound of the median.
+	// +optional
+	P50High *int64 `json:"p50High,omitempty"`
 }
 
 // HandshakeMeasurement is how connections are set up.
@@ -227,6 +243,12 @@ type ReuseMeasurement struct {
 	// reusedMicroseconds is the time of the same request on a connection that was there already.
 	// +optional
 	ReusedMicroseconds *DistributionMicroseconds `json:"reusedMicroseconds,omitempty"`
+	// keepAliveTimeoutSeconds is the idle time that the server promised in a Keep-Alive header.
+	// +optional
+	KeepAliveTimeoutSeconds *int32 `json:"keepAliveTimeoutSeconds,omitempty"`
+	// keepAliveMax is the number of further requests that the server promised in a Keep-Alive header.
+	// +optional
+	KeepAliveMax *int32 `json:"keepAliveMax,omitempty"`
 }
 
 // TimeWaitMeasurement is who is left with TIME_WAIT.

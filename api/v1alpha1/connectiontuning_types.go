@@ -70,7 +70,9 @@ type KnobValues struct {
 	EphemeralPorts *EphemeralPorts `json:"ephemeralPorts,omitempty"`
 }
 
-// EphemeralPorts is a range of local ports, and ports in it that are kept free for listeners.
+// EphemeralPorts is a range of local ports, and ports in it that are kept free for listeners. What is refused here would
+// be refused by the kernel, and then the pod would not start (ipv4_local_port_range and proc_do_large_bitmap in
+// net/ipv4/sysctl_net_ipv4.c and kernel/sysctl.c).
 //
 // +kubebuilder:validation:XValidation:rule="self.first < self.last",message="first must be below last"
 type EphemeralPorts struct {
@@ -88,8 +90,9 @@ type EphemeralPorts struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:Pattern=`^[0-9]{1,5}(-[0-9]{1,5})?$`
+	// +kubebuilder:validation:items:Pattern=`^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$`
 	// +kubebuilder:validation:items:MaxLength=11
+	// +kubebuilder:validation:items:XValidation:rule="self.split('-').all(port, int(port) <= 65535) && int(self.split('-')[0]) <= int(self.split('-')[size(self.split('-')) - 1])",message="a reserved port or range lies between 1 and 65535, with the lower port first"
 	Reserved []string `json:"reserved,omitempty"`
 }
 
@@ -276,6 +279,9 @@ type RolloutStatus struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=16
 	Revision string `json:"revision"`
+	// startedAt is when the values were put into the spec.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 	// pods of the workload that live.
 	// +required
 	Pods int32 `json:"pods"`

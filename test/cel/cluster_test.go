@@ -1,0 +1,149 @@
+// Package cel tests, on a real kube-apiserver, what the shipped manifests make it admit, default, mutate and refuse.
+package cel
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/test/apiserver"
+)
+
+const (
+	installApply = "../../dist/install-apply.yaml"
+	installPlain = "../../dist/install.yaml"
+	operator     = "system:serviceaccount:connpolicy-system:connpolicy-manager"
+
+	// activeSeconds bounds how long the API server may take to follow a change of an admission policy or its parameters.
+	activeSeconds = 30
+)
+
+// cluster is an API server with dist/install-apply.yaml applied.
+type cluster struct {
+	config *rest.Config
+	scheme *runtime.Scheme
+	admin  client.Client
+}
+
+func TestAPI(t *testing.T) {
+	c := startCluster(t)
+	t.Run("samples", c.testSamples)
+	t.Run("invalid", c.testInvalid)
+	t.Run("defaults", c.testDefaults)
+	t.Run("columns", c.testColumns)
+	t.Run("immutable", c.testImmutable)
+	t.Run("author", c.testAuthor)
+	t.Run("operator only", c.testOperatorOnly)
+	t.Run("probe pods", c.testProbePods)
+	t.Run("user roles", c.testUserRoles)
+	t.Run("tuning", c.testTuning)
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{config: apiserver.Start(t), scheme: runtime.NewScheme()}
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(c.scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.admin = c.as(t, "")
+	apiserver.Install(t.Context(), t, c.admin, installApply)
+	c.waitForAdmission(t)
+	return c
+}
+
+// as returns a client of a user, with strict checks of field names as kubectl has them. The empty name is the
+// administrator.
+func (c *cluster) as(t *testing.T, user string, groups ...string) client.Client {
+	t.Helper()
+	config := rest.CopyConfig(c.config)
+	if user != "" {
+		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+	}
+	plain, err := client.New(config, client.Options{Scheme: c.scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.WithFieldValidation(plain, metav1.FieldValidationStrict)
+}
+
+// waitForAdmission waits until each of the ValidatingAdmissionPolicies refuses what it is there to refuse.
+func (c *cluster) waitForAdmission(t *testing.T) {
+	t.Helper()
+	probe := newPod("default", "sentinel")
+	probe.Labels = map[string]string{v1alpha1.LabelProbe: "x"}
+	report := &v1alpha1.ConnectionReport{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "sentinel"},
+		Spec:       v1alpha1.ConnectionReportSpec{PolicyName: "x", LinkName: "y"},
+	}
+	c.grant(t, "default", "sentinel", rule("connpolicy.dev", "connectionpolicies", "create"))
+	for object, refused := range map[client.Object]struct {
+		by   client.Client
+		with string
+	}{
+		probe:                            {c.admin, "only the operator may set it"},
+		report:                           {c.admin, "written by the operator alone"},
+		newPolicy("default", "sentinel"): {c.as(t, "sentinel"), "may not create pods"},
+	} {
+		eventually(t, func(ctx context.Context) string {
+			err := refused.by.Create(ctx, object.DeepCopyObject().(client.Object), client.DryRunAll)
+			return mismatch(err, refused.with)
+		})
+	}
+}
+
+// eventually waits until the check returns no complaint.
+func eventually(t *testing.T, check func(context.Context) string) {
+	t.Helper()
+	var complaint string
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, activeSeconds*time.Second, true,
+		func(ctx context.Context) (bool, error) {
+			if latest := check(ctx); ctx.Err() == nil || latest == "" {
+				complaint = latest
+			}
+			return complaint == "", nil
+		})
+	if err != nil {
+		t.Fatalf("after %d s: %s", activeSeconds, complaint)
+	}
+}
+
+// mismatch says how an error differs from what is wanted: a part of its message, or none if that is empty.
+func mismatch(err error, want string) string {
+	switch {
+	case err == nil && want == "":
+		return ""
+	case err == nil:
+		return "was admitted; want a refusal with: " + want
+	case want == "":
+		return "was refused: " + err.Error()
+	case !strings.Contains(err.Error(), want):
+		return "was refused with: " + err.Error() + "; want: " + want
+	}
+	return ""
+}
+
+// expect fails the test if an error is not what is wanted.
+func expect(t *testing.T, err error, want string) {
+	t.Helper()
+	if complaint := mismatch(err, want); complaint != "" {
+		t.Error(complaint)
+	}
+}
+
+func (c *cluster) namespace(t *testing.T, name string, labels map[string]string) {
+	t.Helper()
+	if err := c.admin.Create(t.Context(), newNamespace(name, labels)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,125 @@
+package cel
+
+import (
+	"slices"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/connpolicy/connpolicy/test/apiserver"
+)
+
+// grantedRole is a role that a manifest binds to the operator.
+type grantedRole struct {
+	name  string
+	rules []rbacv1.PolicyRule
+}
+
+// operatorRoles reads the roles that a manifest binds to the operator's ServiceAccount.
+func operatorRoles(t *testing.T, manifest string) []grantedRole {
+	t.Helper()
+	objects, err := apiserver.ReadManifests(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string][]rbacv1.PolicyRule{}
+	var bound []string
+	for _, object := range objects {
+		kind, name := object.GetKind(), object.GetName()
+		switch kind {
+		case "Role", "ClusterRole":
+			// Role and ClusterRole have the same rules.
+			var role rbacv1.ClusterRole
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role); err != nil {
+				t.Fatal(err)
+			}
+			rules[kind+"/"+name] = role.Rules
+		case "RoleBinding", "ClusterRoleBinding":
+			var binding rbacv1.ClusterRoleBinding
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &binding); err != nil {
+				t.Fatal(err)
+			}
+			subject := rbacv1.Subject{Kind: "ServiceAccount", Name: "connpolicy-manager", Namespace: "connpolicy-system"}
+			if !slices.Equal(binding.Subjects, []rbacv1.Subject{subject}) {
+				t.Errorf("%s %s binds %v, want the operator alone", kind, name, binding.Subjects)
+			}
+			bound = append(bound, binding.RoleRef.Kind+"/"+binding.RoleRef.Name)
+		}
+	}
+	var roles []grantedRole
+	for _, name := range bound {
+		if len(rules[name]) == 0 {
+			t.Errorf("%s is bound and not in %s", name, manifest)
+		}
+		roles = append(roles, grantedRole{name, rules[name]})
+	}
+	if len(roles) == 0 {
+		t.Fatalf("%s binds no role to the operator", manifest)
+	}
+	return roles
+}
+
+// TestOperatorRights reads the shipped manifests: what the operator may do is named one by one, and is little.
+func TestOperatorRights(t *testing.T) {
+	for manifest, want := range map[string]struct{ roles, workloadVerbs []string }{
+		installPlain: {
+			[]string{
+				"ClusterRole/connpolicy-manager", "ClusterRole/connpolicy-metrics-auth", "ClusterRole/connpolicy-observer",
+				"Role/connpolicy-leader-election",
+			},
+			[]string{"get", "list", "watch"},
+		},
+		installApply: {
+			[]string{
+				"ClusterRole/connpolicy-apply", "ClusterRole/connpolicy-manager", "ClusterRole/connpolicy-metrics-auth",
+				"ClusterRole/connpolicy-observer", "Role/connpolicy-leader-election",
+			},
+			[]string{"get", "list", "patch", "watch"},
+		},
+	} {
+		t.Run(manifest, func(t *testing.T) {
+			var names, workloadVerbs []string
+			for _, role := range operatorRoles(t, manifest) {
+				names = append(names, role.name)
+				for _, rule := range role.rules {
+					checkRule(t, role.name, rule)
+					if slices.Contains(rule.Resources, "deployments") {
+						workloadVerbs = append(workloadVerbs, rule.Verbs...)
+					}
+				}
+			}
+			slices.Sort(names)
+			if !slices.Equal(names, want.roles) {
+				t.Errorf("roles are %q, want %q", names, want.roles)
+			}
+			slices.Sort(workloadVerbs)
+			if !slices.Equal(workloadVerbs, want.workloadVerbs) {
+				t.Errorf("verbs on workloads are %q, want %q", workloadVerbs, want.workloadVerbs)
+			}
+		})
+	}
+}
+
+// checkRule refuses wild cards, Secrets and what lets one gain rights.
+func checkRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
+	t.Helper()
+	for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs, rule.ResourceNames} {
+		if slices.Contains(list, "*") {
+			t.Errorf("%s: '*' in %v", role, rule)
+		}
+	}
+	for _, resource := range []string{
+		"secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward",
+		"nodes/proxy", "roles", "clusterroles", "rolebindings", "clusterrolebindings",
+	} {
+		if slices.Contains(rule.Resources, resource) {
+			t.Errorf("%s: a right on %s in %v", role, resource, rule)
+		}
+	}
+	for _, verb := range []string{"bind", "escalate", "impersonate", "deletecollection"} {
+		if slices.Contains(rule.Verbs, verb) {
+			t.Errorf("%s: the verb %s in %v", role, verb, rule)
+		}
+	}
+}
