@@ -4,11 +4,8 @@ package audit
 
 import "github.com/connpolicy/connpolicy/probes/result"
 
-// Protocols of a link.
-const (
-	protocolTCP  = "TCP"
-	protocolHTTP = "HTTP"
-)
+// protocolHTTP is the Input.Protocol that the probe makes requests over.
+const protocolHTTP = "HTTP"
 
 // Input is everything that is known about one link.
 type Input struct {

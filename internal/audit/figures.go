@@ -69,8 +69,6 @@ type PortUse struct {
 	Available int
 	// OpensPerSecond is the rate of connections that the pod opened to all addresses of the link. Nil: not known yet.
 	OpensPerSecond *float64
-	// LookedSeconds is how long the observer had looked.
-	LookedSeconds float64
 }
 
 // percent is the share of the ports that were held at the peak.
@@ -91,29 +89,53 @@ func PortUses(in Input) []PortUse {
 }
 
 func portUse(o PodObservation, addresses []string) PortUse {
+	all := linkSockets(o, addresses)
 	use := PortUse{
-		Pod: o.Pod, Address: addresses[0],
-		Available:     *o.Observation.PortsAvailable,
-		LookedSeconds: o.Observation.UptimeSeconds,
+		Pod: o.Pod, Address: addresses[0], Available: *o.Observation.PortsAvailable, OpensPerSecond: all.opensPerSecond,
 	}
-	opens, opensKnown := 0.0, o.Observation.OpensPerSecond != nil
 	for _, d := range o.Observation.Destinations {
-		if !slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, d.Address) }) {
-			continue
-		}
-		if d.OpensPerSecond == nil {
-			opensKnown = false
-		} else {
-			opens += *d.OpensPerSecond
-		}
-		if peak := max(d.PortsInUsePeak, d.PortsInUse); peak > use.InUsePeak {
+		if peak := max(d.PortsInUsePeak, d.PortsInUse); peak > use.InUsePeak && ofLink(d, addresses) {
 			use.Address, use.InUse, use.InUsePeak, use.TimeWait = d.Address, d.PortsInUse, peak, d.TimeWait
 		}
 	}
-	if opensKnown {
-		use.OpensPerSecond = &opens
-	}
 	return use
+}
+
+// sockets are a pod's connections to all addresses of a link.
+type sockets struct {
+	held, timeWait int
+	// opensPerSecond is nil where it is not known yet.
+	opensPerSecond *float64
+}
+
+// open is the number of connections that are not in TIME_WAIT.
+func (s sockets) open() int { return max(s.held-s.timeWait, 0) }
+
+// linkSockets sums up the sockets of a pod to addresses. A pod that has looked for a whole window and has no socket to
+// them opens none.
+func linkSockets(o PodObservation, addresses []string) sockets {
+	var sum sockets
+	rate, known := 0.0, o.Observation.OpensPerSecond != nil
+	for _, d := range o.Observation.Destinations {
+		if !ofLink(d, addresses) {
+			continue
+		}
+		sum.held += d.PortsInUse
+		sum.timeWait += d.TimeWait
+		if d.OpensPerSecond == nil {
+			known = false
+			continue
+		}
+		rate += *d.OpensPerSecond
+	}
+	if known {
+		sum.opensPerSecond = &rate
+	}
+	return sum
+}
+
+func ofLink(d result.Destination, addresses []string) bool {
+	return slices.ContainsFunc(addresses, func(a string) bool { return sameAddress(a, d.Address) })
 }
 
 // sameAddress compares ip:port texts, however an IPv6 address is written.

@@ -1,0 +1,89 @@
+package audit
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+func TestFiguresAreOfTheWorstVantageAndTheFullestPod(t *testing.T) {
+	worse := handshakeOf(62.4, 0)
+	worse.ConnectMicroseconds = distribution(130, 812.6, 900)
+	in := http(probe(handshakeOf(30, 0), reuseOf(60)), probe(worse, reuseOf(12)))
+	in.Observations = seen(pod("a", 100, 90, 2), pod("b", 28231, 28000, 468.4))
+	want := KeyFigures{
+		HandshakeP99Microseconds: new(int64(813)), SetupSharePercent: new(62), RequestsAtLeast: new(12),
+		ConnectionsPerSecond: new(468), PortUtilizationPercent: new(99),
+	}
+	if got := Figures(in); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFiguresAreUnknownWhereNothingWasMeasured(t *testing.T) {
+	failed := result.Handshake{Meta: result.Meta{Outcome: result.Failed}, ConnectMicroseconds: distribution(1, 2, 3), SetupSharePercent: new(1.0)}
+	in := http(probe(failed, result.Reuse{Meta: result.Meta{Outcome: result.Lost}, RequestsAtLeast: new(1)}))
+	in.Observations = seen(unread(pod("a", 100, 90, 2)))
+	if got := Figures(in); !reflect.DeepEqual(got, KeyFigures{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPortUses(t *testing.T) {
+	o := pod("a", 100, 90, 2)
+	o.Observation.Destinations = append(o.Observation.Destinations,
+		result.Destination{Address: "198.18.96.9:80", PortsInUse: 90, PortsInUsePeak: 300, TimeWait: 80, OpensPerSecond: new(3.0)},
+		result.Destination{Address: "198.18.96.10:80", PortsInUse: 9000, PortsInUsePeak: 9000, TimeWait: 80, OpensPerSecond: new(150.0)})
+	in := Input{Addresses: []string{virtualAddress, "198.18.96.9:80"}, Observations: seen(o, unread(pod("b", 1, 1, 1)))}
+	want := []PortUse{{Pod: "a", Address: "198.18.96.9:80", InUse: 90, InUsePeak: 300, TimeWait: 80, Available: 28232, OpensPerSecond: new(5.0)}}
+	if got := PortUses(in); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPortUsesComparesAddressesNotTexts(t *testing.T) {
+	o := pod("a", 100, 90, 2)
+	o.Observation.Destinations[0].Address = "[fd00::7]:80"
+	in := Input{Addresses: []string{"[fd00:0:0:0::7]:80"}, Observations: seen(o)}
+	if got := PortUses(in); len(got) != 1 || got[0].InUse != 100 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestExceedingBoundsTheSamplesAboveALimit(t *testing.T) {
+	d := &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50}
+	for limit, want := range map[float64]exceedance{
+		5:  {samples: 200, atLeast: 200, atMost: 200},
+		10: {samples: 200, atLeast: 101, atMost: 199},
+		25: {samples: 200, atLeast: 21, atMost: 100},
+		30: {samples: 200, atLeast: 3, atMost: 20},
+		45: {samples: 200, atLeast: 1, atMost: 2},
+		50: {samples: 200, atLeast: 0, atMost: 0},
+	} {
+		if got := exceeding(d, 200, limit); got != want {
+			t.Errorf("limit %v: %+v, want %+v", limit, got, want)
+		}
+	}
+}
+
+func TestSamplesThatProveANinetyNinthPercentile(t *testing.T) {
+	for above, want := range map[int]int{0: 299, 1: 473, 2: 628} {
+		if got := samplesToMeet(above); got != want {
+			t.Errorf("with %d above: %d, want %d", above, got, want)
+		}
+	}
+}
+
+func TestAtMostIsTheBinomialDistribution(t *testing.T) {
+	for _, c := range []struct {
+		k, n int
+		p    float64
+		want float64
+	}{{0, 1, 0.5, 0.5}, {1, 2, 0.5, 0.75}, {2, 2, 0.5, 1}, {0, 299, 0.01, 0.04954}, {3, 10, 0.2, 0.8791}} {
+		if got := atMost(c.k, c.n, c.p); math.Abs(got-c.want) > 5e-5 {
+			t.Errorf("atMost(%d, %d, %v) = %v, want %v", c.k, c.n, c.p, got, c.want)
+		}
+	}
+}

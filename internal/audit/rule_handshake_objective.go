@@ -1,0 +1,114 @@
+package audit
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+const (
+	// objectiveShare is the share of connects that may take longer than a 99th percentile.
+	objectiveShare = 0.01
+	// errorProbability is how likely a verdict on an objective may be wrong.
+	errorProbability = 0.05
+)
+
+func handshakeObjective() Rule {
+	return Rule{
+		ID: "CP103", Title: "The 99th percentile of connect() misses its objective",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
+		Why: "You set the objective handshakeP99Microseconds. It is judged by the exact binomial distribution with 95 % confidence, " +
+			"which takes 299 connects with none above the objective to prove that it is met, and 473 with one.",
+		Cures: []string{
+			"Compare connect() with the kernel's round trip in the report: if the round trip is as long, the path is; if not, the server is slow to answer SYNs (see CP102). Reused connections pay nothing.",
+		},
+		Source: "Clopper and Pearson, Biometrika 26 (1934), for the exact bound of a proportion",
+		judge:  judgeHandshakeObjective,
+	}
+}
+
+func judgeHandshakeObjective(in Input) judgement {
+	if in.Objectives.HandshakeP99Microseconds == nil {
+		return notApplicable("The policy sets no objective handshakeP99Microseconds.")
+	}
+	objective := float64(*in.Objectives.HandshakeP99Microseconds)
+	var pool exceedance
+	judged := perVantage(in, func(p ProbeResult) judgement {
+		h, missing := handshake(p)
+		if missing != nil {
+			return *missing
+		}
+		if h.ConnectMicroseconds == nil || h.Samples == 0 {
+			return unknown(fmt.Sprintf("No connection%s was made.", from(p)))
+		}
+		e := exceeding(h.ConnectMicroseconds, h.Samples, objective)
+		pool = exceedance{samples: pool.samples + e.samples, atLeast: pool.atLeast + e.atLeast, atMost: pool.atMost + e.atMost}
+		if e.misses() {
+			return fail(Warning, fmt.Sprintf("The 99th percentile of connect()%s is %s (at least %s of %s took longer than %s); the objective is %s.",
+				from(p), figure.Microseconds(h.ConnectMicroseconds.P99), figure.Count(e.atLeast), figure.Count(e.samples),
+				figure.Microseconds(objective), figure.Microseconds(objective)), e.evidence(objective), 0)
+		}
+		return pass("", nil)
+	})
+	switch {
+	case judged.result != Pass:
+		return judged
+	case pool.misses():
+		return fail(Warning, fmt.Sprintf("At least %s of %s connects, over all vantages, took longer than %s; the objective allows one in a hundred.",
+			figure.Count(pool.atLeast), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective), 0)
+	case pool.meets():
+		return pass(fmt.Sprintf("At most %s of %s connects took longer than %s, which proves the objective with 95 %% confidence.",
+			figure.Count(pool.atMost), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective))
+	}
+	return unknown(fmt.Sprintf("%s connects are too few to prove the objective of %s: with %s above it, %s are needed.",
+		figure.Count(pool.samples), figure.Microseconds(objective), figure.Count(pool.atLeast), figure.Count(samplesToMeet(pool.atLeast))))
+}
+
+// exceedance bounds how many of a number of samples exceed a limit.
+type exceedance struct{ samples, atLeast, atMost int }
+
+// exceeding reads from the quantiles of a distribution how many of its samples exceed limit. A quantile is a sample by
+// nearest rank: of n sorted samples, the q-quantile is number ceil(q×n).
+func exceeding(d *result.Distribution, samples int, limit float64) exceedance {
+	e := exceedance{samples: samples, atMost: samples}
+	for _, known := range []struct{ quantile, value float64 }{{0, d.Min}, {0.5, d.P50}, {0.9, d.P90}, {0.99, d.P99}, {1, d.Max}} {
+		rank := max(int(math.Ceil(known.quantile*float64(samples))), 1)
+		if known.value > limit {
+			e.atLeast = max(e.atLeast, samples-rank+1)
+		} else {
+			e.atMost = min(e.atMost, samples-rank)
+		}
+	}
+	return e
+}
+
+// misses says that so many samples above the limit are too unlikely if one in a hundred were allowed to be.
+func (e exceedance) misses() bool {
+	return e.atLeast > 0 && 1-atMost(e.atLeast-1, e.samples, objectiveShare) <= errorProbability
+}
+
+// meets says that so few samples above the limit are too unlikely if more than one in a hundred were.
+func (e exceedance) meets() bool {
+	return e.samples > 0 && atMost(e.atMost, e.samples, objectiveShare) <= errorProbability
+}
+
+func (e exceedance) evidence(objective float64) map[string]string {
+	return map[string]string{
+		"samples":               strconv.Itoa(e.samples),
+		"samplesAboveAtLeast":   strconv.Itoa(e.atLeast),
+		"samplesAboveAtMost":    strconv.Itoa(e.atMost),
+		"objectiveMicroseconds": fmt.Sprintf("%.0f", objective),
+	}
+}
+
+// samplesToMeet returns how many samples prove the objective if above of them exceed it.
+func samplesToMeet(above int) int {
+	n := above + 1
+	for atMost(above, n, objectiveShare) > errorProbability {
+		n++
+	}
+	return n
+}

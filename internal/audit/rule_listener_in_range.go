@@ -1,0 +1,71 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/internal/ports"
+)
+
+// The settings that say which local ports connect() chooses from (Documentation/networking/ip-sysctl.rst).
+const (
+	sysctlPortRange     = "net.ipv4.ip_local_port_range"
+	sysctlReservedPorts = "net.ipv4.ip_local_reserved_ports"
+)
+
+func listenerInRange() Rule {
+	return Rule{
+		ID: "CP403", Title: "A listening port may be taken by an outgoing connection",
+		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
+		Why: "connect() may choose the port of a listener that is just not there, and while such a connection lives or waits in TIME_WAIT the listener cannot bind, SO_REUSEADDR or not. " +
+			"The network namespace of a pod outlives its containers, so one that restarts may find its port taken.",
+		Cures: []string{
+			"Name the ports in net.ipv4.ip_local_reserved_ports in the pod's securityContext.sysctls (the knob ephemeralPorts does that with every range that it sets), or listen below the range.",
+		},
+		Source: "Documentation/networking/ip-sysctl.rst, ip_local_reserved_ports; measured on Linux 6.18",
+		judge:  judgeListenerInRange,
+	}
+}
+
+func judgeListenerInRange(in Input) judgement {
+	if j, none := notObserved(in); none {
+		return j
+	}
+	judgements := make([]judgement, 0, len(in.Observations))
+	for _, o := range in.Observations {
+		judgements = append(judgements, judgeListeners(o))
+	}
+	return gravest(judgements)
+}
+
+func judgeListeners(o PodObservation) judgement {
+	rangeText := o.Observation.Sysctls[sysctlPortRange]
+	chosenFrom, err := ports.ParseRange(rangeText)
+	if err != nil {
+		return unknown(fmt.Sprintf("%s of pod %s could not be read.", sysctlPortRange, o.Pod))
+	}
+	reservedText, read := o.Observation.Sysctls[sysctlReservedPorts] // empty where nothing is reserved
+	reserved, err := ports.ParseSet(reservedText)
+	if err != nil || !read {
+		return unknown(fmt.Sprintf("%s of pod %s could not be read.", sysctlReservedPorts, o.Pod))
+	}
+	if len(o.Observation.ListeningPorts) == 0 { // the observer itself listens
+		return unknown(fmt.Sprintf("The listening ports of pod %s could not be read.", o.Pod))
+	}
+	var atRisk []ports.Range
+	for _, port := range o.Observation.ListeningPorts {
+		if chosenFrom.Contains(port) && !reserved.Contains(port) {
+			atRisk = append(atRisk, ports.Range{First: port, Last: port})
+		}
+	}
+	evidence := map[string]string{"pod": o.Pod, "range": strings.Join(strings.Fields(rangeText), "-"), "reserved": reserved.String()}
+	if len(atRisk) == 0 {
+		return pass(fmt.Sprintf("None of the %s listening ports of pod %s may be chosen by connect().",
+			figure.Count(len(o.Observation.ListeningPorts)), o.Pod), evidence)
+	}
+	taken := ports.NewSet(atRisk...).String()
+	evidence["listening"] = taken
+	return fail(Warning, fmt.Sprintf("Pod %s listens on %s, which connect() may choose for an outgoing connection (%s) and which is not reserved.",
+		o.Pod, taken, chosenFrom), evidence, 0)
+}

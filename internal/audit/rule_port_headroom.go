@@ -1,0 +1,103 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+)
+
+const (
+	portWarningPercent = 50
+	portErrorPercent   = 90
+)
+
+func portHeadroom() Rule {
+	return Rule{
+		ID: "CP401", Title: "Local ports towards one destination are running short",
+		Category: CategoryPorts, Severity: Error, Needs: []string{needObserver},
+		Why: "Every connection to one address and port holds a local port, and so does TIME_WAIT for a minute after this end has closed it. " +
+			"From half of the ports on connect() searches long for a free one, and without a free one it fails with EADDRNOTAVAIL, of which the kernel keeps no count.",
+		Cures: []string{
+			"Reuse connections, with a pool and keep-alive. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts; or spread the connections over more pods or addresses.",
+			"Hold fewer connections open: look for a pool without a bound, or for connections that are never closed. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts.",
+		},
+		Source: "net/ipv4/inet_hashtables.c, __inet_hash_connect (one parity first); include/net/tcp.h, TCP_TIMEWAIT_LEN; measured on Linux 6.18",
+		judge:  judgePortHeadroom,
+	}
+}
+
+func judgePortHeadroom(in Input) judgement {
+	if j, none := notObserved(in); none {
+		return j
+	}
+	addresses := slices.DeleteFunc(slices.Clone(in.Addresses), onLoopback)
+	if len(addresses) == 0 && len(in.Addresses) > 0 {
+		return notApplicable("The kernel takes ports on loopback back from TIME_WAIT after a second or two, so they do not run out as others do.")
+	}
+	if len(addresses) == 0 {
+		return unknown("The addresses of the target are not known, so its sockets cannot be told from others.")
+	}
+	judgements := make([]judgement, 0, len(in.Observations))
+	for _, o := range in.Observations {
+		if o.Observation.PortsAvailable == nil || *o.Observation.PortsAvailable <= 0 {
+			judgements = append(judgements, unknown(fmt.Sprintf("How many local ports pod %s may use could not be read.", o.Pod)))
+			continue
+		}
+		judgements = append(judgements, judgePortUse(portUse(o, addresses), o.Observation.UptimeSeconds, in.Objectives.PortUtilizationPercent))
+	}
+	return fullest(judgements)
+}
+
+func judgePortUse(use PortUse, lookedSeconds float64, objective *int) judgement {
+	evidence := map[string]string{
+		"pod": use.Pod, "address": use.Address,
+		"portsHeld": strconv.Itoa(use.InUsePeak), "portsAvailable": strconv.Itoa(use.Available),
+		"timeWait": strconv.Itoa(use.TimeWait), "percent": strconv.Itoa(int(use.percent())),
+	}
+	seen := fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards %s, %s of them in TIME_WAIT",
+		use.Pod, figure.Count(use.InUsePeak), figure.Count(use.Available), figure.PercentDown(use.InUsePeak, use.Available),
+		use.Address, figure.Count(use.TimeWait))
+	if use.OpensPerSecond != nil {
+		evidence["connectionsPerSecond"] = figure.Rate(*use.OpensPerSecond)
+		seen += fmt.Sprintf(", and opened %s connections a second", figure.Rate(*use.OpensPerSecond))
+	}
+	cure := 0
+	if 2*use.TimeWait < use.InUse {
+		cure = 1
+	}
+	switch {
+	case use.percent() >= portErrorPercent:
+		return fail(Error, seen+". New connections fail, or are about to. What the load would really need cannot be seen: an attempt that finds no port leaves no trace.", evidence, cure)
+	case objective != nil && use.percent() > float64(*objective):
+		return fail(Warning, fmt.Sprintf("%s; the objective is %d %%.", seen, *objective), evidence, cure)
+	case objective == nil && use.percent() >= portWarningPercent:
+		return fail(Warning, seen+": from half of the ports on connect() becomes slow.", evidence, cure)
+	case lookedSeconds < timeWaitSeconds:
+		return unknown(fmt.Sprintf("%s. The observer has looked for %.0f seconds only, and ports fill up for a minute.", seen, lookedSeconds))
+	case use.TimeWait > 0:
+		return pass(seen+". As long as ports are left, TIME_WAIT does no harm.", evidence)
+	}
+	return pass(seen+".", evidence)
+}
+
+// fullest returns the gravest judgement, and of equal ones that of the pod that holds the largest share of its ports.
+func fullest(judgements []judgement) judgement {
+	return slices.MaxFunc(judgements, func(a, b judgement) int {
+		if a.gravity() != b.gravity() {
+			return a.gravity() - b.gravity()
+		}
+		left, _ := strconv.Atoi(a.evidence["percent"])
+		right, _ := strconv.Atoi(b.evidence["percent"])
+		return left - right
+	})
+}
+
+// onLoopback says whether an ip:port lies on loopback, where the kernel reuses ports in TIME_WAIT
+// (net.ipv4.tcp_tw_reuse = 2; net/ipv4/tcp_ipv4.c, tcp_twsk_unique).
+func onLoopback(address string) bool {
+	parsed, err := netip.ParseAddrPort(address)
+	return err == nil && parsed.Addr().Unmap().IsLoopback()
+}

@@ -1,0 +1,109 @@
+package audit
+
+import (
+	"fmt"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+const (
+	// setupSharePercent is the share from which setting a connection up costs more than using it.
+	setupSharePercent = 50
+	// rarelyPerSecond is the rate of new connections below which a pod's set-ups do not matter, whatever one costs.
+	rarelyPerSecond = 1
+)
+
+func setupShare() Rule {
+	return Rule{
+		ID: "CP101", Title: "Setting the connection up dominates small transactions",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake, needReuse},
+		Why: "A new connection costs a round trip before the first byte of a request can leave. " +
+			"Where every small request pays for it, most of its time is spent on saying hello.",
+		Cures: []string{
+			"Reuse connections: let the client hold a pool of them with keep-alive, and take responses to their end so that they go back to the pool.",
+			"Let the server keep connections first (see CP201): until then the client has nothing to reuse.",
+		},
+		Source: "RFC 9293 section 3.5 (three-way handshake); RFC 9112 section 9.3 (persistence)",
+		judge:  judgeSetupShare,
+	}
+}
+
+func judgeSetupShare(in Input) judgement {
+	if in.Protocol != protocolHTTP {
+		return notApplicable("Over plain TCP the probe makes no request that the set-up could be compared with.")
+	}
+	return perVantage(in, func(p ProbeResult) judgement {
+		h, missing := handshake(p)
+		if missing != nil {
+			return *missing
+		}
+		if h.SetupSharePercent == nil {
+			return unknown(fmt.Sprintf("No request%s was answered, so the share of the set-up is not known.", from(p)))
+		}
+		share := *h.SetupSharePercent
+		seen := fmt.Sprintf("Set-up is %s of a small transaction on a new connection%s", figure.Percent(share), from(p))
+		evidence := map[string]string{"setupSharePercent": fmt.Sprintf("%.1f", share)}
+		if objective := in.Objectives.SetupSharePercent; objective != nil {
+			evidence["objectivePercent"] = fmt.Sprint(*objective)
+			if share > float64(*objective) {
+				return fail(Warning, fmt.Sprintf("%s; the objective is %d %%.", seen, *objective), evidence, 0)
+			}
+			return pass(fmt.Sprintf("%s, within the objective of %d %%.", seen, *objective), evidence)
+		}
+		if share <= setupSharePercent {
+			return pass(seen+", not more than the request itself.", evidence)
+		}
+		return judgeWhatReuseSaves(in, p, seen, evidence)
+	})
+}
+
+// judgeWhatReuseSaves judges a set-up that costs more than the request, where the user has set no objective: it is a
+// finding if connections are opened often enough to matter and reusing them is measurably faster.
+func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[string]string) judgement {
+	if rate, known := busiest(in); known && rate < rarelyPerSecond {
+		evidence["connectionsPerSecond"] = figure.Rate(rate)
+		return pass(fmt.Sprintf("%s, but the workload opens only %s a second.", seen, figure.Rate(rate)), evidence)
+	}
+	r, missing := reuse(in, p)
+	switch {
+	case missing != nil:
+		return unknown(fmt.Sprintf("%s. What reuse would save is not known: %s", seen, missing.message))
+	case r.Kept != nil && !*r.Kept:
+		return fail(Warning, seen+", and the server keeps no connection that could be reused.", evidence, 1)
+	}
+	saved, known := reuseSaves(r)
+	switch {
+	case !known:
+		return unknown(seen + ". Too few requests were made to tell what reuse would save.")
+	case saved <= 0:
+		return unknown(seen + ", but new and reused connections could not be told apart by their medians.")
+	}
+	evidence["newP50Microseconds"] = fmt.Sprintf("%.0f", r.NewMicroseconds.P50)
+	evidence["reusedP50Microseconds"] = fmt.Sprintf("%.0f", r.ReusedMicroseconds.P50)
+	return fail(Warning, fmt.Sprintf("%s: it takes %s, and %s on a connection that is there already (medians; their 95 %% intervals lie apart).",
+		seen, figure.Microseconds(r.NewMicroseconds.P50), figure.Microseconds(r.ReusedMicroseconds.P50)), evidence, 0)
+}
+
+// reuseSaves returns how many microseconds a reused connection saves at least, by the intervals of the medians. It is not
+// known where there are too few samples for an interval.
+func reuseSaves(r *result.Reuse) (microseconds float64, known bool) {
+	if r.NewMicroseconds == nil || r.ReusedMicroseconds == nil ||
+		r.NewMicroseconds.P50Low == nil || r.ReusedMicroseconds.P50High == nil {
+		return 0, false
+	}
+	return *r.NewMicroseconds.P50Low - *r.ReusedMicroseconds.P50High, true
+}
+
+// busiest returns the rate of connections that the busiest observed pod opens to the link. It is not known unless it is
+// known of every observed pod, since the one that is not known may be the busiest.
+func busiest(in Input) (perSecond float64, known bool) {
+	for _, o := range in.Observations {
+		sockets := linkSockets(o, in.Addresses)
+		if sockets.opensPerSecond == nil {
+			return 0, false
+		}
+		perSecond = max(perSecond, *sockets.opensPerSecond)
+	}
+	return perSecond, len(in.Observations) > 0
+}
