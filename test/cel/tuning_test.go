@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/tuner"
 )
 
 const (
@@ -24,6 +25,17 @@ func tuned() []corev1.Sysctl {
 	return []corev1.Sysctl{
 		{Name: portRange, Value: "1024 65535"},
 		{Name: reservedPorts, Value: "8080,30000-32767"},
+	}
+}
+
+// TestSysctlsOfTheTuner: the operator expects in pods what the admission policy puts there.
+func TestSysctlsOfTheTuner(t *testing.T) {
+	var expected []corev1.Sysctl
+	for _, sysctl := range tuner.Sysctls(*newTuning("default", "x", v1alpha1.WorkloadReference{}).Spec.Knobs) {
+		expected = append(expected, corev1.Sysctl{Name: sysctl.Name, Value: sysctl.Value})
+	}
+	if !slices.Equal(expected, tuned()) {
+		t.Errorf("the tuner expects %v, the tests of the admission policy want %v", expected, tuned())
 	}
 }
 
@@ -187,7 +199,7 @@ func (c *cluster) testOwnSysctls(t *testing.T) {
 		{"something else", []corev1.Sysctl{{Name: "net.ipv4.tcp_fin_timeout", Value: "30"}}, tuned(), stamp},
 		{"the range", []corev1.Sysctl{{Name: portRange, Value: "20000 30000"}}, nil, ""},
 		{"the range, with slashes", []corev1.Sysctl{{Name: "net/ipv4/ip_local_port_range", Value: "20000 30000"}}, nil, ""},
-		{"the reserved ports", []corev1.Sysctl{{Name: reservedPorts, Value: "9000"}}, nil, ""},
+		{"the reserved ports alone", []corev1.Sysctl{{Name: reservedPorts, Value: "9000"}}, nil, ""},
 		{"a lower first unprivileged port",
 			[]corev1.Sysctl{{Name: "net.ipv4.ip_unprivileged_port_start", Value: "0"}}, tuned(), stamp},
 		{"a higher first unprivileged port",
