@@ -23,8 +23,9 @@ const (
 	tuningName = "deployment-client"
 )
 
-// How long things may take, and how long is measured. Fresh pods meet no error for the first minute with or without a
-// cure, because their ports only begin to fill; hence settle.
+// How long things may take, and how long is measured. Errors come in waves of a minute, because the ports that were all
+// taken at one time are all free again a minute later; hence both windows are a minute long. Fresh pods meet no error for
+// the first minute with or without a cure, because their ports only begin to fill; hence settle.
 const (
 	deployTimeout  = 2 * time.Minute
 	exhaustTimeout = 4 * time.Minute
