@@ -29,7 +29,7 @@ const (
 const (
 	deployTimeout  = 2 * time.Minute
 	exhaustTimeout = 4 * time.Minute
-	beforeWindow   = 20 * time.Second
+	beforeWindow   = 60 * time.Second
 	readyTimeout   = 90 * time.Second
 	tunedTimeout   = 4 * time.Minute
 	settle         = 90 * time.Second
