@@ -122,6 +122,9 @@ type ProbeRunStatus struct {
 	// finishedAt is when its last result came in.
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// lastResultAt is when a result came in last for what is asked for now, in this run or one before. Absent: none yet.
+	// +optional
+	LastResultAt *metav1.Time `json:"lastResultAt,omitempty"`
 	// failures counts the attempts in a row that brought no result. The wait before the next grows with it.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`

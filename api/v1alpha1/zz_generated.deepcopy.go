@@ -963,6 +963,10 @@ func (in *ProbeRunStatus) DeepCopyInto(out *ProbeRunStatus) {
 		in, out := &in.FinishedAt, &out.FinishedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.LastResultAt != nil {
+		in, out := &in.LastResultAt, &out.LastResultAt
+		*out = (*in).DeepCopy()
+	}
 	if in.NotBefore != nil {
 		in, out := &in.NotBefore, &out.NotBefore
 		*out = (*in).DeepCopy()

@@ -4,6 +4,7 @@ package observer
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -45,10 +46,13 @@ func Present(pod *corev1.Pod) bool {
 	return false
 }
 
-// Running says whether the observer of pod runs.
-func Running(pod *corev1.Pod) bool {
+// RunningSince says whether the observer of pod runs, and since when.
+func RunningSince(pod *corev1.Pod) (time.Time, bool) {
 	status := statusOf(pod)
-	return status != nil && status.State.Running != nil
+	if status == nil || status.State.Running == nil {
+		return time.Time{}, false
+	}
+	return status.State.Running.StartedAt.Time, true
 }
 
 // Trouble says in words why the observer of pod does not run; empty if it runs or was not taken up yet.

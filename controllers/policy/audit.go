@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+// audit has each link judged, and writes its report if what it says changed significantly.
+func (r *Reconciler) audit(ctx context.Context, s *scope) error {
+	for _, l := range s.links {
+		if s.source.trouble.any() || l.trouble.any() {
+			continue // what was seen before stays as it is
+		}
+		if err := r.auditLink(ctx, s, l); err != nil {
+			return fmt.Errorf("link %s: %w", l.spec.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
+	var known v1alpha1.ConnectionReportStatus
+	if l.report != nil {
+		known = l.report.Status
+	}
+	if known.Target != nil && known.Target.URL != l.target.url {
+		known.Vantages = nil // they tell of something else
+	}
+	standing := mergeVantages(known.Vantages, freshVantages(s, l), l.status.Run, nodesOf(s), metav1.NewTime(s.now))
+	if len(standing) == 0 && !slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.outcome != "" }) {
+		return nil // nothing was seen yet
+	}
+	next := reportStatus(s, l, standing, known.History)
+	if !significant(&known, &next, s.now) {
+		s.wakeAt(known.ObservedTime.Add(writeAtLeast))
+		return nil
+	}
+	written, err := r.writeReport(ctx, s, l, next)
+	if err != nil {
+		return err
+	}
+	if written == nil {
+		return nil
+	}
+	l.report = written
+	s.tidings = append(s.tidings, findingsChanged(l.spec.Name, known.Verdicts, next.Verdicts)...)
+	return nil
+}
+
+// freshVantages are the results that came in during this reconcile.
+func freshVantages(s *scope, l *link) []v1alpha1.Vantage {
+	var fresh []v1alpha1.Vantage
+	if l.status.Run == nil {
+		return nil
+	}
+	for _, pod := range l.status.Run.Pods {
+		if r := l.measured[pod.Name]; r != nil {
+			fresh = append(fresh, vantageOf(pod, r, metav1.NewTime(s.now)))
+		}
+	}
+	return fresh
+}
+
+func nodesOf(s *scope) []string {
+	if s.policy.Spec.From == nil {
+		return []string{anywhere}
+	}
+	return vantages(s.source.pods)
+}
+
+// writeReport writes a link's report. Nil without an error: the name is another policy's report's, or the namespace is
+// going.
+func (r *Reconciler) writeReport(ctx context.Context, s *scope, l *link, status v1alpha1.ConnectionReportStatus) (*v1alpha1.ConnectionReport, error) {
+	report := l.report.DeepCopy()
+	if report == nil {
+		report = &v1alpha1.ConnectionReport{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.policy.Namespace, Name: reportName(s.policy.Name, l.spec.Name)},
+			Spec:       v1alpha1.ConnectionReportSpec{PolicyName: s.policy.Name, LinkName: l.spec.Name},
+		}
+		if err := ctrl.SetControllerReference(s.policy, report, r.Client.Scheme()); err != nil {
+			return nil, fmt.Errorf("own the report: %w", err)
+		}
+		err := r.Client.Create(ctx, report, client.FieldOwner(v1alpha1.FieldManager))
+		switch {
+		case apierrors.IsAlreadyExists(err):
+			return nil, r.findReport(ctx, s, l, report.Name)
+		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("create the report: %w", err)
+		}
+	}
+	before := report.DeepCopy()
+	report.Status = status
+	if err := r.Client.Status().Patch(ctx, report, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManager)); err != nil {
+		return nil, fmt.Errorf("write the report: %w", err)
+	}
+	return report, nil
+}
+
+// findReport looks at the report that stands under a link's name although the cache has none of this link.
+func (r *Reconciler) findReport(ctx context.Context, s *scope, l *link, name string) error {
+	var report v1alpha1.ConnectionReport
+	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.policy.Namespace, Name: name}, &report); err != nil {
+		return fmt.Errorf("read the report: %w", err)
+	}
+	if !metav1.IsControlledBy(&report, s.policy) {
+		l.trouble = trouble{v1alpha1.ReasonInvalid,
+			fmt.Sprintf("ConnectionReport %s exists already and is another policy's; give the link another name", name)}
+		return nil
+	}
+	s.wakeAt(s.now.Add(lookAgain)) // the cache will have it then
+	return nil
+}
+
+func reportName(policy, link string) string { return policy + "-" + link }

@@ -1,0 +1,59 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/tuner"
+)
+
+// gather reads what the operator itself made for the policy: probe pods, reports and the workload's tuning.
+func (r *Reconciler) gather(ctx context.Context, s *scope) error {
+	namespace := client.InNamespace(s.policy.Namespace)
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, namespace, client.MatchingLabels{
+		v1alpha1.LabelProbe: s.policy.Name, v1alpha1.LabelRole: v1alpha1.RoleProbe,
+	}); err != nil {
+		return fmt.Errorf("list the policy's probe pods: %w", err)
+	}
+	s.pods = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, s.policy) })
+
+	var reports v1alpha1.ConnectionReportList
+	if err := r.Client.List(ctx, &reports, namespace, client.MatchingFields{indexReportPolicy: s.policy.Name}); err != nil {
+		return fmt.Errorf("list the policy's reports: %w", err)
+	}
+	s.reports = map[string]*v1alpha1.ConnectionReport{}
+	for i := range reports.Items {
+		if metav1.IsControlledBy(&reports.Items[i], s.policy) {
+			s.reports[reports.Items[i].Spec.LinkName] = &reports.Items[i]
+		}
+	}
+	for _, l := range s.links {
+		l.report = s.reports[l.spec.Name]
+	}
+	return r.gatherTuning(ctx, s)
+}
+
+func (r *Reconciler) gatherTuning(ctx context.Context, s *scope) error {
+	if s.policy.Spec.From == nil {
+		return nil
+	}
+	tuning := &v1alpha1.ConnectionTuning{}
+	key := client.ObjectKey{Namespace: s.policy.Namespace, Name: tuner.Name(*s.policy.Spec.From)}
+	err := r.Client.Get(ctx, key, tuning)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read ConnectionTuning %s: %w", key.Name, err)
+	}
+	s.tuning = tuning
+	return nil
+}

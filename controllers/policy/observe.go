@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/observer"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+const (
+	// readTimeout bounds the reading of one observer.
+	readTimeout = 3 * time.Second
+	// startGrace is how long an observer may take from its start to its first answer, and how soon to look again.
+	startGrace = 15 * time.Second
+	lookAgain  = 5 * time.Second
+	// lastGood is how long the last figures of an observer stand that does not answer at the moment.
+	lastGood = 2 * time.Minute
+)
+
+// observe sees to it that observers look at some of the source's pods, and reads them when they are due.
+func (r *Reconciler) observe(ctx context.Context, s *scope) error {
+	if s.policy.Spec.From == nil || s.source.trouble.any() {
+		return nil
+	}
+	count := maximumObserved
+	if s.policy.Spec.Observe.Pods != nil {
+		count = int(*s.policy.Spec.Observe.Pods)
+	}
+	every := readEvery(s.policy.Spec.Tuning.Mode, tuningMoves(s.tuning), s.before.Status.PortUtilizationPercent)
+
+	var readings sync.WaitGroup
+	for _, pod := range chooseObserved(s.source.pods, count) {
+		seen, known := r.sightings.get(pod.UID)
+		s.observed = append(s.observed, observed{pod: pod, seen: seen})
+		if known && seen.outcome != "" && s.now.Sub(seen.at) < every-time.Second {
+			s.wakeAt(seen.at.Add(every))
+			continue
+		}
+		at := len(s.observed) - 1
+		readings.Go(func() {
+			fresh := r.look(ctx, pod, seen, s.now)
+			r.sightings.put(pod.UID, fresh)
+			s.observed[at].seen = fresh
+		})
+		s.wakeAt(s.now.Add(every))
+	}
+	readings.Wait()
+	for _, o := range s.observed {
+		if o.seen.outcome == "" {
+			s.wakeAt(s.now.Add(lookAgain))
+		}
+	}
+	return nil
+}
+
+// look adds an observer to a pod that has none, or reads the one that it has.
+func (r *Reconciler) look(ctx context.Context, pod *corev1.Pod, last sighting, now time.Time) sighting {
+	if !observer.Present(pod) {
+		if err := r.addObserver(ctx, pod); err != nil {
+			return sighting{at: now, outcome: result.Failed, cause: refusal(err)}
+		}
+		return sighting{at: now}
+	}
+	if cause := observer.Trouble(pod); cause != "" {
+		return sighting{at: now, outcome: result.Failed, cause: cause}
+	}
+	since, running := observer.RunningSince(pod)
+	if !running {
+		return sighting{at: now}
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	observation, err := observer.Read(ctx, r.HTTP, pod.Status.PodIP, r.ObserverPort)
+	switch {
+	case err == nil:
+		return sighting{at: now, outcome: result.Measured, observation: &observation}
+	case now.Sub(since) < startGrace:
+		return sighting{at: now}
+	case last.observation != nil && now.Sub(last.observation.At) < lastGood:
+		return sighting{at: now, outcome: result.Measured, observation: last.observation}
+	default:
+		return sighting{at: now, outcome: result.Failed,
+			cause: fmt.Sprintf("%s; does a NetworkPolicy keep the operator from port %d of the pod?", err, r.ObserverPort)}
+	}
+}
+
+// addObserver adds the observer to a running pod. A strategic merge patch adds to the list without the pod as it is now.
+func (r *Reconciler) addObserver(ctx context.Context, pod *corev1.Pod) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{
+		"ephemeralContainers": []corev1.EphemeralContainer{observer.Container(r.ProbeImage, r.ObserverPort)},
+	}})
+	if err != nil {
+		return fmt.Errorf("describe the observer: %w", err)
+	}
+	named := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+	return r.Client.SubResource("ephemeralcontainers").Patch(ctx, named,
+		client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.FieldManager))
+}
+
+// refusal says in words why an observer was not added.
+func refusal(err error) string {
+	if apierrors.IsForbidden(err) {
+		return "the API server refused the observer (missing right, Pod Security or quota): " + err.Error()
+	}
+	return "the observer was not added: " + err.Error()
+}

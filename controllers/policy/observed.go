@@ -1,0 +1,97 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/observer"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+const (
+	// maximumObserved bounds the observed pods of a workload.
+	maximumObserved = 2
+	// watchedPercent is the share of held ports from which observers are read often.
+	watchedPercent = 50
+
+	readOften  = 20 * time.Second
+	readSeldom = 60 * time.Second
+)
+
+// observed is a pod with an observer, and what it saw.
+type observed struct {
+	pod  *corev1.Pod
+	seen sighting
+}
+
+// chooseObserved chooses up to count of a workload's ready pods to observe: tuned ones first, for they show whether the
+// tuning is in force; then those that have an observer already, for it cannot be taken out again; then such on other
+// nodes; then the oldest, which have the longest history.
+func chooseObserved(pods []corev1.Pod, count int) []*corev1.Pod {
+	var left []*corev1.Pod
+	for i := range pods {
+		if ready(&pods[i]) && pods[i].DeletionTimestamp == nil && pods[i].Status.PodIP != "" {
+			left = append(left, &pods[i])
+		}
+	}
+	var chosen []*corev1.Pod
+	nodes := map[string]bool{}
+	for len(chosen) < count && len(left) > 0 {
+		best := slices.MinFunc(left, func(a, b *corev1.Pod) int {
+			return cmp.Or(
+				trueFirst(stamp(a) != "", stamp(b) != ""),
+				trueFirst(observer.Present(a), observer.Present(b)),
+				trueFirst(!nodes[a.Spec.NodeName], !nodes[b.Spec.NodeName]),
+				a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+				cmp.Compare(a.Name, b.Name),
+			)
+		})
+		chosen = append(chosen, best)
+		nodes[best.Spec.NodeName] = true
+		left = slices.DeleteFunc(left, func(pod *corev1.Pod) bool { return pod == best })
+	}
+	return chosen
+}
+
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}
+
+func ready(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
+}
+
+// stamp is what the admission policy wrote on a tuned pod; empty on one that is not tuned.
+func stamp(pod *corev1.Pod) string { return pod.Annotations[v1alpha1.AnnotationTuning] }
+
+// readEvery is how often observers are read: often while their figures decide something.
+func readEvery(mode v1alpha1.TuningMode, tuningMoves bool, highestPercent *int32) time.Duration {
+	if mode != v1alpha1.ModeObserve && tuningMoves || highestPercent != nil && *highestPercent >= watchedPercent {
+		return readOften
+	}
+	return readSeldom
+}
+
+// sighting is what became of looking at one pod.
+type sighting struct {
+	// at is when it was looked at.
+	at time.Time
+	// outcome is measured or failed; empty while the observer starts.
+	outcome result.Outcome
+	cause   string
+	// observation, if outcome is measured.
+	observation *result.Observation
+}

@@ -1,0 +1,229 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/internal/probepod"
+)
+
+// askAgain is how long a run without a place waits before it asks for one again.
+const askAgain = 5 * time.Second
+
+// probe takes the run of each link a step on.
+func (r *Reconciler) probe(ctx context.Context, s *scope) error {
+	requestedAt := s.requestedAt()
+	var failed error
+	for _, l := range s.links {
+		if err := r.probeLink(ctx, s, l, requestedAt); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("link %s: %w", l.spec.Name, err))
+		}
+	}
+	if requestedAt != "" {
+		s.policy.Status.LastHandledRequestedAt = requestedAt
+	}
+	return failed
+}
+
+func (r *Reconciler) probeLink(ctx context.Context, s *scope, l *link, requestedAt string) error {
+	in, err := r.runInput(ctx, s, l, requestedAt)
+	if err != nil {
+		return err
+	}
+	step := advance(in)
+	defer func() { s.setRun(l, step) }()
+	for _, pod := range step.remove {
+		if err := r.deletePod(ctx, s.policy.Namespace, pod.Name, types.UID(pod.UID)); err != nil {
+			return err
+		}
+	}
+	if step.create == nil {
+		return nil
+	}
+	return r.createPod(ctx, s, l, &step)
+}
+
+// setRun takes over what a step came to.
+func (s *scope) setRun(l *link, step runStep) {
+	l.status.Run, l.measured = step.run, step.measured
+	for i := range s.policy.Status.Links {
+		if s.policy.Status.Links[i].Name == l.spec.Name {
+			s.policy.Status.Links[i].Run = step.run
+			s.wakeAt(step.wake)
+			return
+		}
+	}
+	s.policy.Status.Links = append(s.policy.Status.Links, v1alpha1.LinkStatus{Name: l.spec.Name, Run: step.run})
+	s.wakeAt(step.wake)
+}
+
+func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedAt string) (runInput, error) {
+	print, err := fingerprint(struct {
+		URL          string
+		Protocol     v1alpha1.Protocol
+		Measurements []v1alpha1.MeasurementName
+		Limits       v1alpha1.ProbeLimits
+		From         *v1alpha1.WorkloadReference
+	}{l.target.url, l.spec.Protocol, s.policy.Spec.Probe.Measurements, r.limits(s.policy), s.policy.Spec.From})
+	if err != nil {
+		return runInput{}, err
+	}
+	in := runInput{
+		now:         s.now,
+		policyUID:   s.policy.UID,
+		policyName:  s.policy.Name,
+		generation:  s.policy.Generation,
+		link:        l.spec.Name,
+		fingerprint: print,
+		requestedAt: requestedAt,
+		interval:    interval(s.policy),
+		run:         l.status.Run,
+		pods:        map[string]podReading{},
+	}
+	switch {
+	case s.source.trouble.any() || l.trouble.any():
+	case s.policy.Spec.From == nil:
+		in.nodes = []string{anywhere}
+	default:
+		in.nodes = vantages(s.source.pods)
+	}
+	for i := range s.pods {
+		in.pods[s.pods[i].Name] = readingOf(&s.pods[i], s.now)
+	}
+	return in, r.confirmMissing(ctx, s, in)
+}
+
+// confirmMissing asks the API server itself for pods under way that the cache does not hold: it may lag behind.
+func (r *Reconciler) confirmMissing(ctx context.Context, s *scope, in runInput) error {
+	if in.run == nil {
+		return nil
+	}
+	for _, known := range in.run.Pods {
+		if _, cached := in.pods[known.Name]; cached || known.Outcome != "" {
+			continue
+		}
+		var pod corev1.Pod
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.policy.Namespace, Name: known.Name}, &pod)
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("look for probe pod %s: %w", known.Name, err)
+		default:
+			in.pods[known.Name] = readingOf(&pod, s.now)
+		}
+	}
+	return nil
+}
+
+func interval(policy *v1alpha1.ConnectionPolicy) time.Duration {
+	return time.Duration(policy.Spec.Probe.IntervalSeconds) * time.Second
+}
+
+func readingOf(pod *corev1.Pod, now time.Time) podReading {
+	return podReading{uid: pod.UID, node: pod.Spec.NodeName, live: !ended(pod), Reading: probepod.Read(pod, now)}
+}
+
+// limits are the policy's, under the administrator's ceilings.
+func (r *Reconciler) limits(policy *v1alpha1.ConnectionPolicy) v1alpha1.ProbeLimits {
+	asked := policy.Spec.Probe.Limits
+	return v1alpha1.ProbeLimits{
+		Connections:       under(asked.Connections, r.Ceilings.Connections),
+		RequestsPerSecond: under(asked.RequestsPerSecond, r.Ceilings.RequestsPerSecond),
+		Seconds:           under(asked.Seconds, r.Ceilings.Seconds),
+	}
+}
+
+func under(asked, ceiling int32) int32 {
+	if ceiling > 0 {
+		return min(asked, ceiling)
+	}
+	return asked
+}
+
+// createPod creates the next pod of a run if there is a place for it, or finds the one again whose creation was not
+// recorded. What the API server refuses is an outcome.
+func (r *Reconciler) createPod(ctx context.Context, s *scope, l *link, step *runStep) error {
+	pod := r.buildPod(s, l, step)
+	err := r.Places.Create(ctx, pod)
+	var noPlace *limits.NoPlaceError
+	switch {
+	case err == nil:
+		step.created(pod.UID, s.now)
+	case errors.As(err, &noPlace):
+		l.waiting = noPlace.Error()
+		step.wake = s.now.Add(askAgain)
+	case apierrors.IsAlreadyExists(err):
+		return r.adoptPod(ctx, s, step)
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return nil
+	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
+		step.refused("the API server refused the probe pod: "+err.Error(), s.now)
+	default:
+		return fmt.Errorf("create probe pod %s: %w", pod.Name, err)
+	}
+	return nil
+}
+
+func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
+	return probepod.Build(probepod.Spec{
+		Namespace:         s.policy.Namespace,
+		Name:              step.create.Name,
+		Owner:             *metav1.NewControllerRef(s.policy, v1alpha1.GroupVersion.WithKind("ConnectionPolicy")),
+		Policy:            s.policy.Name,
+		Link:              l.spec.Name,
+		Run:               step.run.ID,
+		Role:              v1alpha1.RoleProbe,
+		Target:            probepod.TargetHash(l.target.key),
+		Image:             r.ProbeImage,
+		Node:              step.create.Node,
+		NodeSelector:      s.source.nodeSelector,
+		Tolerations:       s.source.tolerations,
+		URL:               l.target.url,
+		Protocol:          l.spec.Protocol,
+		Measurements:      s.policy.Spec.Probe.Measurements,
+		Limits:            r.limits(s.policy),
+		RefuseAddresses:   s.nodeAddresses,
+		PriorityClassName: r.ProbePriorityClass,
+	})
+}
+
+// adoptPod takes a pod of the wanted name for the one that was to be created, if it is ours and of this run: the
+// operator stopped after it had created the pod and before it had recorded that.
+func (r *Reconciler) adoptPod(ctx context.Context, s *scope, step *runStep) error {
+	var pod corev1.Pod
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.policy.Namespace, Name: step.create.Name}, &pod)
+	switch {
+	case apierrors.IsNotFound(err):
+		step.wake = s.now.Add(askAgain)
+	case err != nil:
+		return fmt.Errorf("read probe pod %s: %w", step.create.Name, err)
+	case metav1.IsControlledBy(&pod, s.policy) && pod.Labels[v1alpha1.LabelRun] == step.run.ID:
+		step.created(pod.UID, s.now)
+	default:
+		step.refused(fmt.Sprintf("pod %s exists and is not the operator's; delete it", pod.Name), s.now)
+	}
+	return nil
+}
+
+// deletePod deletes a pod by its UID; another pod of that name is left alone.
+func (r *Reconciler) deletePod(ctx context.Context, namespace, name string, uid types.UID) error {
+	if uid == "" {
+		return nil
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	err := r.Client.Delete(ctx, pod, client.Preconditions{UID: &uid})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete probe pod %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+const (
+	maximumHistory   = 20
+	maximumListening = 64
+	maximumSysctls   = 32
+)
+
+// auditInput is what the rules judge on a link.
+func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
+	in := audit.Input{
+		Protocol:   string(l.spec.Protocol),
+		Addresses:  slices.Clone(l.target.addresses),
+		ServerOnly: s.policy.Spec.From == nil,
+	}
+	for _, vantage := range vantages {
+		if vantage.Outcome != string(result.Measured) {
+			continue
+		}
+		in.Probes = append(in.Probes, resultOf(vantage, l.spec.Protocol))
+		// What a name outside of the cluster leads to, the probe alone knows.
+		if len(l.target.addresses) == 0 && vantage.Address != "" && !slices.Contains(in.Addresses, vantage.Address) {
+			in.Addresses = append(in.Addresses, vantage.Address)
+		}
+	}
+	for _, o := range s.observed {
+		if o.seen.observation != nil {
+			in.Observations = append(in.Observations, audit.PodObservation{
+				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Observation: *o.seen.observation,
+			})
+		}
+	}
+	if objectives := s.policy.Spec.Objectives; objectives != nil {
+		in.Objectives = audit.Objectives{
+			HandshakeP99Microseconds: objectives.HandshakeP99Microseconds,
+			SetupSharePercent:        intFrom(objectives.SetupSharePercent),
+			PortUtilizationPercent:   intFrom(objectives.PortUtilizationPercent),
+		}
+	}
+	if s.policy.Spec.Audit != nil {
+		in.Disabled = s.policy.Spec.Audit.Disable
+	}
+	return in
+}
+
+// reportStatus is what a report says now, after history was said before.
+func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1alpha1.HistoryEntry) v1alpha1.ConnectionReportStatus {
+	in := auditInput(s, l, vantages)
+	now := metav1.NewTime(s.now)
+	figures := keyFigures(audit.Figures(in))
+	status := v1alpha1.ConnectionReportStatus{
+		ObservedTime: &now,
+		Source:       s.policy.Spec.From,
+		Target: &v1alpha1.ReportTarget{
+			Name: l.target.name, URL: l.target.url, Addresses: in.Addresses, ReadyEndpoints: l.target.readyEndpoints,
+		},
+		Vantages:   vantages,
+		Observers:  observerReadings(s.observed, audit.PortUses(in)),
+		KeyFigures: &figures,
+		Verdicts:   verdicts(audit.Judge(in)),
+		History:    slices.Concat([]v1alpha1.HistoryEntry{{Time: now, KeyFigures: figures}}, history),
+	}
+	status.History = status.History[:min(len(status.History), maximumHistory)]
+	status.Findings = countFindings(status.Verdicts)
+	status.WorstFinding = worstFinding(status.Verdicts)
+	return fit(status)
+}
+
+func keyFigures(figures audit.KeyFigures) v1alpha1.KeyFigures {
+	return v1alpha1.KeyFigures{
+		HandshakeP99Microseconds: figures.HandshakeP99Microseconds,
+		SetupSharePercent:        int32Of(figures.SetupSharePercent),
+		RequestsAtLeast:          int32Of(figures.RequestsAtLeast),
+		ConnectionsPerSecond:     int32Of(figures.ConnectionsPerSecond),
+		PortUtilizationPercent:   int32Of(figures.PortUtilizationPercent),
+	}
+}
+
+func observerReadings(seen []observed, uses []audit.PortUse) []v1alpha1.ObserverReading {
+	var readings []v1alpha1.ObserverReading
+	for _, o := range seen {
+		if o.seen.outcome == "" {
+			continue
+		}
+		reading := v1alpha1.ObserverReading{
+			Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Tuning: stamp(o.pod),
+			Outcome: string(o.seen.outcome), Cause: clip(o.seen.cause, maximumCauseBytes),
+			Time: new(metav1.NewTime(o.seen.at)),
+		}
+		if o.seen.observation != nil {
+			reading.Time = new(metav1.NewTime(o.seen.observation.At))
+			reading.PortsAvailable = int32Of(o.seen.observation.PortsAvailable)
+			reading.Sysctls = first(o.seen.observation.Sysctls, maximumSysctls)
+			for _, port := range o.seen.observation.ListeningPorts[:min(len(o.seen.observation.ListeningPorts), maximumListening)] {
+				reading.ListeningPorts = append(reading.ListeningPorts, int32(port))
+			}
+		}
+		if i := slices.IndexFunc(uses, func(use audit.PortUse) bool { return use.Pod == o.pod.Name }); i >= 0 {
+			reading.PortsInUse, reading.PortsInUsePeak = new(int32(uses[i].InUse)), new(int32(uses[i].InUsePeak))
+			reading.TimeWait, reading.ConnectionsPerSecond = new(int32(uses[i].TimeWait)), rounded(uses[i].OpensPerSecond)
+		}
+		readings = append(readings, reading)
+	}
+	slices.SortFunc(readings, func(a, b v1alpha1.ObserverReading) int { return cmp.Compare(a.Pod, b.Pod) })
+	return readings
+}
+
+// first keeps the first count entries by name: something else than an observer could answer with any number.
+func first(entries map[string]string, count int) map[string]string {
+	names := make([]string, 0, len(entries))
+	for name := range entries {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	kept := map[string]string{}
+	for _, name := range names[:min(len(names), count)] {
+		kept[clip(name, 128)] = clip(entries[name], 512)
+	}
+	return kept
+}
+
+func verdicts(judged []audit.Verdict) []v1alpha1.Verdict {
+	list := make([]v1alpha1.Verdict, 0, len(judged))
+	for _, v := range judged {
+		list = append(list, v1alpha1.Verdict{
+			Rule: v.Rule, Title: v.Title, Result: v1alpha1.VerdictResult(v.Result), Severity: v1alpha1.Severity(v.Severity),
+			Message: clip(v.Message, maximumCauseBytes), Evidence: v.Evidence, Cure: clip(v.Cure, maximumCauseBytes),
+		})
+	}
+	return list
+}
+
+// countFindings counts the verdicts that are fail. Nil: nothing could be judged.
+func countFindings(list []v1alpha1.Verdict) *v1alpha1.FindingCount {
+	count, judged := v1alpha1.FindingCount{}, false
+	for _, v := range list {
+		judged = judged || v.Result == v1alpha1.VerdictPass || v.Result == v1alpha1.VerdictFail
+		if v.Result == v1alpha1.VerdictFail {
+			count = addFinding(count, v.Severity)
+		}
+	}
+	if !judged {
+		return nil
+	}
+	return &count
+}
+
+func addFinding(count v1alpha1.FindingCount, severity v1alpha1.Severity) v1alpha1.FindingCount {
+	count.Total++
+	switch severity {
+	case v1alpha1.SeverityError:
+		count.Error++
+	case v1alpha1.SeverityWarning:
+		count.Warning++
+	default:
+		count.Info++
+	}
+	return count
+}
+
+// worstFinding is the message of the gravest finding, the first of its kind; empty if there is none.
+func worstFinding(list []v1alpha1.Verdict) string {
+	for _, severity := range []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning, v1alpha1.SeverityInfo} {
+		for _, v := range list {
+			if v.Result == v1alpha1.VerdictFail && v.Severity == severity {
+				return clip(v.Rule+": "+v.Message, maximumCauseBytes)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+const (
+	// writeAtLeast is how old a report may become while nothing significant happens.
+	writeAtLeast = time.Hour
+	// changePercent is the relative change of a figure that is significant, if it is above the figure's own floor too:
+	// small figures jitter more.
+	changePercent = 10
+
+	floorMicroseconds = 50
+	floorPercent      = 2
+	floorRate         = 5
+	floorRequests     = 1
+)
+
+// significant says whether next is worth writing over old.
+func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool {
+	return old.ObservedTime == nil ||
+		now.Sub(old.ObservedTime.Time) >= writeAtLeast ||
+		verdictsDiffer(old.Verdicts, next.Verdicts) ||
+		figuresDiffer(old.KeyFigures, next.KeyFigures) ||
+		targetDiffers(old.Target, next.Target) ||
+		vantagesDiffer(old.Vantages, next.Vantages) ||
+		observersDiffer(old.Observers, next.Observers)
+}
+
+// verdictsDiffer looks at what the rules say, not at the figures in their messages.
+func verdictsDiffer(old, next []v1alpha1.Verdict) bool {
+	return !slices.EqualFunc(old, next, func(a, b v1alpha1.Verdict) bool {
+		return a.Rule == b.Rule && a.Result == b.Result && a.Severity == b.Severity && a.Cure == b.Cure
+	})
+}
+
+func figuresDiffer(old, next *v1alpha1.KeyFigures) bool {
+	if old == nil || next == nil {
+		return old != next
+	}
+	return moved(old.HandshakeP99Microseconds, next.HandshakeP99Microseconds, floorMicroseconds) ||
+		moved(old.SetupSharePercent, next.SetupSharePercent, floorPercent) ||
+		moved(old.RequestsAtLeast, next.RequestsAtLeast, floorRequests) ||
+		moved(old.ConnectionsPerSecond, next.ConnectionsPerSecond, floorRate) ||
+		moved(old.PortUtilizationPercent, next.PortUtilizationPercent, floorPercent)
+}
+
+func targetDiffers(old, next *v1alpha1.ReportTarget) bool {
+	if old == nil || next == nil {
+		return old != next
+	}
+	return old.Name != next.Name || old.URL != next.URL || !slices.Equal(old.Addresses, next.Addresses)
+}
+
+func vantagesDiffer(old, next []v1alpha1.Vantage) bool {
+	return !slices.EqualFunc(old, next, func(a, b v1alpha1.Vantage) bool {
+		return a.Node == b.Node && a.Outcome == b.Outcome && a.Kernel == b.Kernel
+	})
+}
+
+func observersDiffer(old, next []v1alpha1.ObserverReading) bool {
+	return !slices.EqualFunc(old, next, func(a, b v1alpha1.ObserverReading) bool {
+		return a.Pod == b.Pod && a.Tuning == b.Tuning && a.Outcome == b.Outcome &&
+			maps.Equal(a.Sysctls, b.Sysctls) && slices.Equal(a.ListeningPorts, b.ListeningPorts) &&
+			!moved(a.PortsAvailable, b.PortsAvailable, 0) &&
+			!moved(a.PortsInUsePeak, b.PortsInUsePeak, portsFloor(a.PortsAvailable)) &&
+			!moved(a.ConnectionsPerSecond, b.ConnectionsPerSecond, floorRate)
+	})
+}
+
+// portsFloor is the number of ports that makes floorPercent of those available.
+func portsFloor(available *int32) int32 {
+	if available == nil {
+		return 0
+	}
+	return *available * floorPercent / 100
+}
+
+// moved says whether a figure became known or unknown, or changed by more than a tenth and by more than floor.
+func moved[T int32 | int64](old, next *T, floor T) bool {
+	if old == nil || next == nil {
+		return old != next
+	}
+	change := max(*old, *next) - min(*old, *next)
+	return change > floor && change*100 >= max(*old, *next)*changePercent
+}

@@ -1,0 +1,170 @@
+package policy
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+// maximumAddresses bounds the addresses of a target in a report.
+const maximumAddresses = 16
+
+// target is what a link leads to.
+type target struct {
+	// name for people: <namespace>/<service>:<port>, or host:port.
+	name string
+	// url for the probe.
+	url string
+	// key names the target to the limits: its address and port, or its name and port where that has several addresses.
+	key string
+	// addresses that sockets to the target name, as far as the cluster knows them.
+	addresses []string
+	// readyEndpoints behind a Service. Nil: not a Service, or the cluster does not know its endpoints.
+	readyEndpoints *int32
+}
+
+// trouble is what stands in the way of a policy or a link: a condition's reason and message. The zero value is none.
+type trouble struct {
+	reason, message string
+}
+
+func (t trouble) any() bool { return t.reason != "" }
+
+// endpointTarget is the target of a link to a host and port.
+func endpointTarget(link v1alpha1.Link) target {
+	hostPort := net.JoinHostPort(link.Endpoint.Host, strconv.Itoa(int(link.Endpoint.Port)))
+	t := target{name: hostPort, url: url(link, hostPort), key: strings.ToLower(hostPort)}
+	if net.ParseIP(link.Endpoint.Host) != nil {
+		t.addresses = []string{hostPort}
+	}
+	return t
+}
+
+// serviceTarget is the target of a link to a Service. Sockets to a Service name its virtual address; sockets to a
+// headless one name the endpoints' own.
+func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService []discoveryv1.EndpointSlice) (target, trouble) {
+	name := service.Namespace + "/" + service.Name
+	port, found := servicePort(service, link.Service.Port)
+	if found.any() {
+		return target{}, found
+	}
+	host := service.Name + "." + service.Namespace + ".svc"
+	t := target{name: name + ":" + strconv.Itoa(int(port.Port))}
+
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		t.key = net.JoinHostPort(strings.ToLower(service.Spec.ExternalName), strconv.Itoa(int(port.Port)))
+		t.url = url(link, net.JoinHostPort(host, strconv.Itoa(int(port.Port))))
+		return t, trouble{}
+	}
+	ready := readyEndpoints(port.Name, slicesOfService)
+	t.readyEndpoints = new(int32(len(ready)))
+	if len(ready) == 0 {
+		return t, trouble{v1alpha1.ReasonNoEndpoints, fmt.Sprintf("Service %s has no ready endpoint for port %d", name, port.Port)}
+	}
+	number := strconv.Itoa(int(port.Port))
+	if service.Spec.ClusterIP == corev1.ClusterIPNone {
+		// The name of a headless Service leads to the pods themselves, on the port that they listen on.
+		_, number, _ = net.SplitHostPort(ready[0])
+		t.addresses = ready[:min(len(ready), maximumAddresses)]
+		t.key = net.JoinHostPort(host, number)
+	} else {
+		for _, ip := range clusterIPs(service) {
+			t.addresses = append(t.addresses, net.JoinHostPort(ip, number))
+		}
+		t.key = t.addresses[0]
+	}
+	t.url = url(link, net.JoinHostPort(host, number))
+	return t, trouble{}
+}
+
+// servicePort finds the port that a link names: by name, by number, or the only one.
+func servicePort(service *corev1.Service, wanted string) (corev1.ServicePort, trouble) {
+	var offered []string
+	var tcp []corev1.ServicePort
+	for _, port := range service.Spec.Ports {
+		if port.Protocol != corev1.ProtocolTCP && port.Protocol != "" {
+			continue
+		}
+		number := strconv.Itoa(int(port.Port))
+		if wanted != "" && (wanted == port.Name || wanted == number) {
+			return port, trouble{}
+		}
+		tcp = append(tcp, port)
+		if port.Name != "" {
+			number = port.Name + " (" + number + ")"
+		}
+		offered = append(offered, number)
+	}
+	name := service.Namespace + "/" + service.Name
+	number, err := strconv.Atoi(wanted)
+	switch {
+	case wanted == "" && len(tcp) == 1:
+		return tcp[0], trouble{}
+	case len(tcp) == 0 && service.Spec.Type == corev1.ServiceTypeExternalName && err == nil:
+		return corev1.ServicePort{Port: int32(number)}, trouble{}
+	case len(tcp) == 0:
+		return corev1.ServicePort{}, trouble{v1alpha1.ReasonPortNotFound, fmt.Sprintf("Service %s has no TCP port", name)}
+	case wanted == "":
+		return corev1.ServicePort{}, trouble{v1alpha1.ReasonPortNotFound,
+			fmt.Sprintf("Service %s has several ports; name one in service.port: %s", name, strings.Join(offered, ", "))}
+	default:
+		return corev1.ServicePort{}, trouble{v1alpha1.ReasonPortNotFound,
+			fmt.Sprintf("Service %s has no port %s; it has %s", name, wanted, strings.Join(offered, ", "))}
+	}
+}
+
+// readyEndpoints lists the addresses and ports of the ready endpoints of a Service's port, sorted, each once.
+func readyEndpoints(portName string, slicesOfService []discoveryv1.EndpointSlice) []string {
+	var ready []string
+	for _, slice := range slicesOfService {
+		for _, port := range slice.Ports {
+			if port.Port == nil || nameOf(port) != portName {
+				continue
+			}
+			for _, endpoint := range slice.Endpoints {
+				if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
+					continue
+				}
+				// All addresses of an endpoint are the same endpoint's; consumers use the first.
+				if len(endpoint.Addresses) > 0 {
+					ready = append(ready, net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port))))
+				}
+			}
+		}
+	}
+	slices.Sort(ready)
+	return slices.Compact(ready)
+}
+
+func nameOf(port discoveryv1.EndpointPort) string {
+	if port.Name == nil {
+		return ""
+	}
+	return *port.Name
+}
+
+func clusterIPs(service *corev1.Service) []string {
+	if len(service.Spec.ClusterIPs) > 0 {
+		return service.Spec.ClusterIPs
+	}
+	return []string{service.Spec.ClusterIP}
+}
+
+// url is what the probe is given.
+func url(link v1alpha1.Link, hostPort string) string {
+	if link.Protocol != v1alpha1.ProtocolHTTP {
+		return "tcp://" + hostPort
+	}
+	path := "/"
+	if link.HTTP != nil && link.HTTP.Path != "" {
+		path = link.HTTP.Path
+	}
+	return "http://" + hostPort + path
+}
