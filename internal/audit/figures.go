@@ -67,7 +67,8 @@ type PortUse struct {
 	InUse, InUsePeak, TimeWait int
 	// Available is the number of ports that the kernel may choose from. It is above 0.
 	Available int
-	// OpensPerSecond is the rate of connections that the pod opened to all addresses of the link. Nil: not known yet.
+	// OpensPerSecond is the rate of connections that the pod opened to all addresses of the link. Nil: not known, not yet
+	// or because the pod opens connections that leave no trace in its sockets.
 	OpensPerSecond *float64
 }
 
@@ -89,9 +90,9 @@ func PortUses(in Input) []PortUse {
 }
 
 func portUse(o PodObservation, addresses []string) PortUse {
-	all := linkSockets(o, addresses)
-	use := PortUse{
-		Pod: o.Pod, Address: addresses[0], Available: *o.Observation.PortsAvailable, OpensPerSecond: all.opensPerSecond,
+	use := PortUse{Pod: o.Pod, Address: addresses[0], Available: *o.Observation.PortsAvailable}
+	if rate := opensTo(o, addresses); rate != nil && rate.atMost == rate.perSecond {
+		use.OpensPerSecond = &rate.perSecond
 	}
 	for _, d := range o.Observation.Destinations {
 		if peak := max(d.PortsInUsePeak, d.PortsInUse); peak > use.InUsePeak && ofLink(d, addresses) {
@@ -102,36 +103,56 @@ func portUse(o PodObservation, addresses []string) PortUse {
 }
 
 // sockets are a pod's connections to all addresses of a link.
-type sockets struct {
-	held, timeWait int
-	// opensPerSecond is nil where it is not known yet.
-	opensPerSecond *float64
-}
+type sockets struct{ held, timeWait int }
 
 // open is the number of connections that are not in TIME_WAIT.
 func (s sockets) open() int { return max(s.held-s.timeWait, 0) }
 
-// linkSockets sums up the sockets of a pod to addresses. A pod that has looked for a whole window and has no socket to
-// them opens none.
+// linkSockets sums up the sockets of a pod to addresses.
 func linkSockets(o PodObservation, addresses []string) sockets {
 	var sum sockets
-	rate, known := 0.0, o.Observation.OpensPerSecond != nil
 	for _, d := range o.Observation.Destinations {
-		if !ofLink(d, addresses) {
-			continue
+		if ofLink(d, addresses) {
+			sum.held += d.PortsInUse
+			sum.timeWait += d.TimeWait
 		}
-		sum.held += d.PortsInUse
-		sum.timeWait += d.TimeWait
-		if d.OpensPerSecond == nil {
-			known = false
-			continue
-		}
-		rate += *d.OpensPerSecond
-	}
-	if known {
-		sum.opensPerSecond = &rate
 	}
 	return sum
+}
+
+// opens is the rate at which a pod opens connections to a link.
+type opens struct {
+	// perSecond is estimated from the sockets that are left behind. It misses connections that the server closes, since
+	// those leave none.
+	perSecond float64
+	// atMost is the rate if all connections that no destination accounts for go to the link.
+	atMost float64
+}
+
+// unaccountedShare of all connections may be missed by the estimates without meaning: they are of other moments.
+const unaccountedShare = 0.1
+
+// opensTo returns the rate at which a pod opens connections to addresses. Nil: not known yet.
+func opensTo(o PodObservation, addresses []string) *opens {
+	total := o.Observation.OpensPerSecond
+	if total == nil {
+		return nil
+	}
+	var toLink, toAll float64
+	for _, d := range o.Observation.Destinations {
+		if d.OpensPerSecond == nil {
+			return nil
+		}
+		toAll += *d.OpensPerSecond
+		if ofLink(d, addresses) {
+			toLink += *d.OpensPerSecond
+		}
+	}
+	rate := opens{perSecond: toLink, atMost: toLink}
+	if unaccounted := *total - toAll; unaccounted > unaccountedShare**total {
+		rate.atMost += unaccounted
+	}
+	return &rate
 }
 
 func ofLink(d result.Destination, addresses []string) bool {

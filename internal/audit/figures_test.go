@@ -36,10 +36,18 @@ func TestPortUses(t *testing.T) {
 	o.Observation.Destinations = append(o.Observation.Destinations,
 		result.Destination{Address: "198.18.96.9:80", PortsInUse: 90, PortsInUsePeak: 300, TimeWait: 80, OpensPerSecond: new(3.0)},
 		result.Destination{Address: "198.18.96.10:80", PortsInUse: 9000, PortsInUsePeak: 9000, TimeWait: 80, OpensPerSecond: new(150.0)})
+	o.Observation.OpensPerSecond = new(155.0)
 	in := Input{Addresses: []string{virtualAddress, "198.18.96.9:80"}, Observations: seen(o, unread(pod("b", 1, 1, 1)))}
 	want := []PortUse{{Pod: "a", Address: "198.18.96.9:80", InUse: 90, InUsePeak: 300, TimeWait: 80, Available: 28232, OpensPerSecond: new(5.0)}}
 	if got := PortUses(in); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestPortUsesDoNotCallARateKnownThatLeavesNoTrace(t *testing.T) {
+	in := Input{Addresses: []string{virtualAddress}, Observations: seen(leavingNothing(pod("a", 4, 0, 470)))}
+	if got := PortUses(in)[0].OpensPerSecond; got != nil {
+		t.Errorf("%v connections a second", *got)
 	}
 }
 

@@ -15,6 +15,8 @@ const (
 	closesFirstShare = 0.5
 	// timeWaitSeconds is how long TIME_WAIT lasts (include/net/tcp.h, TCP_TIMEWAIT_LEN).
 	timeWaitSeconds = 60
+	// serverAnswers is the evidence that says how many requests the server answers on a connection.
+	serverAnswers = "serverAnswers"
 )
 
 func clientDoesNotReuse() Rule {
@@ -41,49 +43,51 @@ func judgeClientDoesNotReuse(in Input) judgement {
 		case missing != nil:
 			return *missing
 		case r.Kept == nil:
-			return unknown(fmt.Sprintf("Whether the server keeps a connection%s was not found out.", from(p)))
+			return unknown("Whether the server keeps a connection was not found out.")
 		case !*r.Kept:
 			return notApplicable("The server keeps no connection that the client could reuse; CP201 or CP203 says why.")
 		}
-		return pass(requests(r), nil)
+		return pass("The server keeps connections.", map[string]string{serverAnswers: requests(r)})
 	})
 	if kept.result != Pass {
 		return kept
 	}
 	judgements := make([]judgement, 0, len(in.Observations))
 	for _, o := range in.Observations {
-		judgements = append(judgements, judgeLifetime(o.Pod, linkSockets(o, in.Addresses), o.Observation.UptimeSeconds, kept.message))
+		judgements = append(judgements, judgeLifetime(o, in.Addresses, kept.evidence[serverAnswers]))
 	}
 	return gravest(judgements)
 }
 
 // judgeLifetime judges one pod by how long its connections live. In a steady state that is the number of open ones
 // divided by the rate at which they are opened (Little's law).
-func judgeLifetime(pod string, sockets sockets, lookedSeconds float64, serverKeeps string) judgement {
-	if sockets.opensPerSecond == nil {
-		return unknown(fmt.Sprintf("The observer in pod %s has not looked long enough to tell how many connections are opened.", pod))
+func judgeLifetime(o PodObservation, addresses []string, answers string) judgement {
+	opens, held := opensTo(o, addresses), linkSockets(o, addresses)
+	switch {
+	case opens == nil:
+		return unknown(fmt.Sprintf("The observer in pod %s has not looked long enough to tell how many connections are opened.", o.Pod))
+	case opens.atMost < rarelyPerSecond && o.Observation.UptimeSeconds < timeWaitSeconds:
+		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
+	case opens.atMost < rarelyPerSecond:
+		return pass(fmt.Sprintf("Pod %s opens at most %s connections a second.", o.Pod, figure.Rate(opens.atMost)),
+			map[string]string{"pod": o.Pod, "connectionsPerSecondAtMost": figure.Rate(opens.atMost)})
+	case opens.perSecond < rarelyPerSecond:
+		return unknown(fmt.Sprintf("Pod %s opens %s connections a second that leave no TIME_WAIT behind, so it cannot be told whether they go to this link, nor which end closes them.",
+			o.Pod, figure.Rate(opens.atMost)))
 	}
-	rate := *sockets.opensPerSecond
+	lifetimeSeconds := float64(held.open()) / opens.perSecond
 	evidence := map[string]string{
-		"pod": pod, "connectionsPerSecond": figure.Rate(rate),
-		"open": strconv.Itoa(sockets.open()), "timeWait": strconv.Itoa(sockets.timeWait),
+		"pod": o.Pod, "connectionsPerSecond": figure.Rate(opens.perSecond), "meanLifetimeSeconds": fmt.Sprintf("%.3f", lifetimeSeconds),
+		"open": strconv.Itoa(held.open()), "timeWait": strconv.Itoa(held.timeWait),
 	}
-	if rate < rarelyPerSecond {
-		if lookedSeconds < timeWaitSeconds {
-			return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", pod, lookedSeconds))
-		}
-		return pass(fmt.Sprintf("Pod %s opens only %s connections a second.", pod, figure.Rate(rate)), evidence)
-	}
-	lifetimeSeconds := float64(sockets.open()) / rate
-	evidence["meanLifetimeSeconds"] = fmt.Sprintf("%.3f", lifetimeSeconds)
 	seen := fmt.Sprintf("Pod %s opens %s connections a second, which live for %s on average",
-		pod, figure.Rate(rate), figure.Microseconds(lifetimeSeconds*1e6))
+		o.Pod, figure.Rate(opens.perSecond), figure.Microseconds(lifetimeSeconds*1e6))
 	switch {
 	case lifetimeSeconds >= shortLivedSeconds:
 		return pass(seen+".", evidence)
-	case float64(sockets.timeWait) < closesFirstShare*rate*timeWaitSeconds:
+	case float64(held.timeWait) < closesFirstShare*opens.perSecond*timeWaitSeconds:
 		return unknown(seen + ". Few of them end in its own TIME_WAIT, so it cannot be told which end closes them.")
 	}
 	return fail(Warning, fmt.Sprintf("%s, and closes them itself (%s in TIME_WAIT), although the server answers %s on one connection.",
-		seen, figure.Count(sockets.timeWait), serverKeeps), evidence, 0)
+		seen, figure.Count(held.timeWait), answers), evidence, 0)
 }

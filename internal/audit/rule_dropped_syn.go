@@ -33,24 +33,24 @@ func judgeDroppedSYN(in Input) judgement {
 			return *missing
 		}
 		if h.SynRetransmissions == nil || h.Samples == 0 {
-			return unknown(fmt.Sprintf("The kernel%s did not tell how often SYNs were sent again.", from(p)))
+			return unknown("The kernel did not tell how often SYNs were sent again.")
 		}
 		again := *h.SynRetransmissions
 		evidence := map[string]string{"handshakes": strconv.Itoa(h.Samples), "synRetransmissions": strconv.Itoa(again)}
 		if again == 0 && h.Samples < fewHandshakes {
-			return unknown(fmt.Sprintf("%d handshakes%s are too few to tell.", h.Samples, from(p)))
+			return unknown(fmt.Sprintf("%d handshakes are too few to tell.", h.Samples))
 		}
 		if again == 0 {
-			return pass(fmt.Sprintf("No SYN was sent again in %s handshakes%s, so fewer than %s are dropped, with 95 %% confidence.",
-				figure.Count(h.Samples), from(p), figure.Percent(noneOf(h.Samples))), evidence)
+			return pass(fmt.Sprintf("No SYN was sent again in %s handshakes, so fewer than %s are dropped, with 95 %% confidence.",
+				figure.Count(h.Samples), figure.Percent(noneOf(h.Samples))), evidence)
 		}
 		slowest := ""
 		if h.ConnectMicroseconds != nil {
 			slowest = fmt.Sprintf(" The slowest connect took %s.", figure.Microseconds(h.ConnectMicroseconds.Max))
 			evidence["slowestConnectMicroseconds"] = fmt.Sprintf("%.0f", h.ConnectMicroseconds.Max)
 		}
-		return fail(Warning, fmt.Sprintf("%s in %s handshakes%s: dropped on the path or by the listener.%s",
-			synsSentAgain(again), figure.Count(h.Samples), from(p), slowest), evidence, 0)
+		return fail(Warning, fmt.Sprintf("%s in %s handshakes: dropped on the path or by the listener.%s",
+			synsSentAgain(again), figure.Count(h.Samples), slowest), evidence, 0)
 	})
 }
 

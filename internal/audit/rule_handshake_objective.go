@@ -42,14 +42,13 @@ func judgeHandshakeObjective(in Input) judgement {
 			return *missing
 		}
 		if h.ConnectMicroseconds == nil || h.Samples == 0 {
-			return unknown(fmt.Sprintf("No connection%s was made.", from(p)))
+			return unknown("No connection was made.")
 		}
 		e := exceeding(h.ConnectMicroseconds, h.Samples, objective)
 		pool = exceedance{samples: pool.samples + e.samples, atLeast: pool.atLeast + e.atLeast, atMost: pool.atMost + e.atMost}
 		if e.misses() {
-			return fail(Warning, fmt.Sprintf("The 99th percentile of connect()%s is %s (at least %s of %s took longer than %s); the objective is %s.",
-				from(p), figure.Microseconds(h.ConnectMicroseconds.P99), figure.Count(e.atLeast), figure.Count(e.samples),
-				figure.Microseconds(objective), figure.Microseconds(objective)), e.evidence(objective), 0)
+			return fail(Warning, fmt.Sprintf("The 99th percentile of connect() is %s and at least %s of %s connects took longer than the objective of %s, which allows one in a hundred.",
+				figure.Microseconds(h.ConnectMicroseconds.P99), figure.Count(e.atLeast), figure.Count(e.samples), figure.Microseconds(objective)), e.evidence(objective), 0)
 		}
 		return pass("", nil)
 	})
@@ -57,14 +56,21 @@ func judgeHandshakeObjective(in Input) judgement {
 	case judged.result != Pass:
 		return judged
 	case pool.misses():
-		return fail(Warning, fmt.Sprintf("At least %s of %s connects, over all vantages, took longer than %s; the objective allows one in a hundred.",
+		return fail(Warning, fmt.Sprintf("At least %s of %s connects, over all vantages, took longer than the objective of %s, which allows one in a hundred.",
 			figure.Count(pool.atLeast), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective), 0)
 	case pool.meets():
 		return pass(fmt.Sprintf("At most %s of %s connects took longer than %s, which proves the objective with 95 %% confidence.",
 			figure.Count(pool.atMost), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective))
 	}
 	return unknown(fmt.Sprintf("%s connects are too few to prove the objective of %s: with %s above it, %s are needed.",
-		figure.Count(pool.samples), figure.Microseconds(objective), figure.Count(pool.atLeast), figure.Count(samplesToMeet(pool.atLeast))))
+		figure.Count(pool.samples), figure.Microseconds(objective), noneOrCount(pool.atLeast), figure.Count(samplesToMeet(pool.atLeast))))
+}
+
+func noneOrCount(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return figure.Count(n)
 }
 
 // exceedance bounds how many of a number of samples exceed a limit.

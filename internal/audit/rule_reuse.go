@@ -34,13 +34,13 @@ func judgeServerClosesEachTime(in Input) judgement {
 		case missing != nil:
 			return *missing
 		case r.Kept == nil:
-			return unknown(fmt.Sprintf("Whether the server keeps a connection%s was not found out.", from(p)))
+			return unknown("Whether the server keeps a connection was not found out.")
 		case *r.Kept:
-			return pass(fmt.Sprintf("The server answered %s on one connection%s.", requests(r), from(p)), reuseEvidence(r))
+			return pass(fmt.Sprintf("The server answered %s on one connection.", requests(r)), reuseEvidence(r))
 		case notReusable(r.CloseCause):
 			return notApplicable("The response itself cannot be followed by another; CP203 says why.")
 		}
-		return fail(Warning, fmt.Sprintf("The server closed the connection after its first response%s: %s.", from(p), closing(r.CloseCause)), reuseEvidence(r), 0)
+		return fail(Warning, fmt.Sprintf("The server closed the connection after its first response, %s.", closing(r.CloseCause)), reuseEvidence(r), 0)
 	})
 }
 
@@ -66,28 +66,30 @@ func judgeServerClosesEarly(in Input) judgement {
 		case missing != nil:
 			return *missing
 		case r.Kept == nil:
-			return unknown(fmt.Sprintf("Whether the server keeps a connection%s was not found out.", from(p)))
+			return unknown("Whether the server keeps a connection was not found out.")
 		case !*r.Kept:
 			return notApplicable("The server keeps no connection for a second request; CP201 or CP203 says why.")
 		case r.CloseCause == result.CloseUnannounced || r.CloseCause == result.CloseReset:
-			return fail(Warning, fmt.Sprintf("After %s on one connection%s the server ended it %s.", requests(r), from(p), closing(r.CloseCause)), reuseEvidence(r), 0)
+			return fail(Warning, fmt.Sprintf("After %s on one connection the server ended it %s.", requests(r), closing(r.CloseCause)), reuseEvidence(r), 0)
 		case r.RequestsAtLeast == nil:
-			return unknown(fmt.Sprintf("How many requests a connection%s carries was not found out.", from(p)))
+			return unknown("How many requests a connection carries was not found out.")
 		}
 		share, known := amortisedShare(r)
 		if !known {
-			return unknown(fmt.Sprintf("Too few requests were made%s to tell what a new connection costs.", from(p)))
+			return unknown("Too few requests were made to tell what a new connection costs.")
 		}
 		evidence := reuseEvidence(r)
 		evidence["amortisedSetupPercent"] = fmt.Sprintf("%.2f", share)
-		seen := fmt.Sprintf("A connection%s carried %s, so that set-ups cost %s of the time", from(p), requests(r), figure.Percent(share))
+		seen := fmt.Sprintf("A connection carried %s, so that set-ups cost %s of the time", requests(r), figure.Percent(share))
 		switch {
-		case share <= amortisedPercent:
-			return pass(seen+" at the most.", evidence)
+		case share > amortisedPercent && r.RequestsPerConnection == nil:
+			return unknown(seen + " at the most. The probe's limits ended it, not the server, so it may be less.")
+		case share > amortisedPercent:
+			return fail(Warning, seen+". Then the server closed it.", evidence, 1)
 		case r.RequestsPerConnection == nil:
-			return unknown(fmt.Sprintf("%s at the most. The probe's limits ended it, not the server, so it may be less.", seen))
+			seen += " at the most"
 		}
-		return fail(Warning, seen+". Then the server closed it.", evidence, 1)
+		return pass(seen+".", evidence)
 	})
 }
 
@@ -127,13 +129,13 @@ func judgeResponseNotReusable(in Input) judgement {
 		case missing != nil:
 			return *missing
 		case r.CloseCause == result.CloseDelimited:
-			return fail(Warning, fmt.Sprintf("The response%s had neither a length nor chunks: it ended with the connection.", from(p)), reuseEvidence(r), 0)
+			return fail(Warning, "The response had neither a length nor chunks: it ended with the connection.", reuseEvidence(r), 0)
 		case r.CloseCause == result.CloseHTTP10:
-			return fail(Warning, fmt.Sprintf("The server answered%s with HTTP/1.0 and did not offer to keep the connection.", from(p)), reuseEvidence(r), 1)
+			return fail(Warning, "The server answered with HTTP/1.0 and did not offer to keep the connection.", reuseEvidence(r), 1)
 		case r.Kept == nil:
-			return unknown(fmt.Sprintf("Whether responses%s can be followed by others was not found out.", from(p)))
+			return unknown("Whether responses can be followed by others was not found out.")
 		}
-		return pass(fmt.Sprintf("Responses%s have an end of their own.", from(p)), reuseEvidence(r))
+		return pass("Responses have an end of their own.", reuseEvidence(r))
 	})
 }
 
@@ -146,7 +148,7 @@ func notReusable(cause result.CloseCause) bool {
 func closing(cause result.CloseCause) string {
 	switch cause {
 	case result.CloseAnnounced:
-		return "announced by `Connection: close`"
+		return "as it had announced by `Connection: close`"
 	case result.CloseUnannounced:
 		return "without announcing it"
 	case result.CloseReset:

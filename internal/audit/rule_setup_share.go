@@ -39,10 +39,10 @@ func judgeSetupShare(in Input) judgement {
 			return *missing
 		}
 		if h.SetupSharePercent == nil {
-			return unknown(fmt.Sprintf("No request%s was answered, so the share of the set-up is not known.", from(p)))
+			return unknown("No request was answered, so the share of the set-up is not known.")
 		}
 		share := *h.SetupSharePercent
-		seen := fmt.Sprintf("Set-up is %s of a small transaction on a new connection%s", figure.Percent(share), from(p))
+		seen := fmt.Sprintf("Set-up is %s of a small transaction on a new connection", figure.Percent(share))
 		evidence := map[string]string{"setupSharePercent": fmt.Sprintf("%.1f", share)}
 		if objective := in.Objectives.SetupSharePercent; objective != nil {
 			evidence["objectivePercent"] = fmt.Sprint(*objective)
@@ -62,8 +62,8 @@ func judgeSetupShare(in Input) judgement {
 // finding if connections are opened often enough to matter and reusing them is measurably faster.
 func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[string]string) judgement {
 	if rate, known := busiest(in); known && rate < rarelyPerSecond {
-		evidence["connectionsPerSecond"] = figure.Rate(rate)
-		return pass(fmt.Sprintf("%s, but the workload opens only %s a second.", seen, figure.Rate(rate)), evidence)
+		evidence["connectionsPerSecondAtMost"] = figure.Rate(rate)
+		return pass(fmt.Sprintf("%s, but the workload's pods open at most %s a second each.", seen, figure.Rate(rate)), evidence)
 	}
 	r, missing := reuse(in, p)
 	switch {
@@ -95,15 +95,15 @@ func reuseSaves(r *result.Reuse) (microseconds float64, known bool) {
 	return *r.NewMicroseconds.P50Low - *r.ReusedMicroseconds.P50High, true
 }
 
-// busiest returns the rate of connections that the busiest observed pod opens to the link. It is not known unless it is
-// known of every observed pod, since the one that is not known may be the busiest.
-func busiest(in Input) (perSecond float64, known bool) {
+// busiest returns the rate of connections that the busiest observed pod opens to the link at the most. It is not known
+// unless it is known of every observed pod, since the one that is not known may be the busiest.
+func busiest(in Input) (perSecondAtMost float64, known bool) {
 	for _, o := range in.Observations {
-		sockets := linkSockets(o, in.Addresses)
-		if sockets.opensPerSecond == nil {
+		opens := opensTo(o, in.Addresses)
+		if opens == nil {
 			return 0, false
 		}
-		perSecond = max(perSecond, *sockets.opensPerSecond)
+		perSecondAtMost = max(perSecondAtMost, opens.atMost)
 	}
-	return perSecond, len(in.Observations) > 0
+	return perSecondAtMost, len(in.Observations) > 0
 }

@@ -14,14 +14,18 @@ const (
 	needObserver  = "observer"
 )
 
-// perVantage judges each probe's result and returns the gravest judgement.
+// perVantage judges each probe's result and returns the gravest judgement, with the vantage named in its message.
 func perVantage(in Input, judge func(ProbeResult) judgement) judgement {
 	if len(in.Probes) == 0 {
 		return unknown("No probe has brought a result yet.")
 	}
 	judgements := make([]judgement, 0, len(in.Probes))
 	for _, p := range in.Probes {
-		judgements = append(judgements, judge(p))
+		j := judge(p)
+		if p.Node != "" && j.result != NotApplicable {
+			j.message = fmt.Sprintf("From node %s: %s", p.Node, j.message)
+		}
+		judgements = append(judgements, j)
 	}
 	return gravest(judgements)
 }
@@ -48,9 +52,9 @@ func notMeasured(p ProbeResult, name string, meta *result.Meta) (j judgement, ok
 	case meta != nil && meta.Outcome == result.Measured:
 		return judgement{}, false
 	case meta != nil:
-		return unknown(fmt.Sprintf("The measurement %s%s is %s: %s.", name, from(p), meta.Outcome, meta.Cause)), true
+		return unknown(fmt.Sprintf("The measurement %s %s: %s.", name, outcomeInWords(meta.Outcome), meta.Cause)), true
 	case slices.Contains(p.Result.Dropped, name):
-		return unknown(fmt.Sprintf("The measurement %s%s was made, but did not fit into the probe's message.", name, from(p))), true
+		return unknown(fmt.Sprintf("The measurement %s was made, but did not fit into the probe's message.", name)), true
 	}
 	return notApplicable(fmt.Sprintf("The policy does not ask for the measurement %s.", name)), true
 }
@@ -85,12 +89,16 @@ func reuse(in Input, p ProbeResult) (*result.Reuse, *judgement) {
 	return r, nil
 }
 
-// from names the vantage in a message.
-func from(p ProbeResult) string {
-	if p.Node == "" {
-		return ""
+func outcomeInWords(o result.Outcome) string {
+	switch o {
+	case result.Unsupported:
+		return "is not supported here"
+	case result.Skipped:
+		return "was skipped"
+	case result.Lost:
+		return "was lost"
 	}
-	return " from node " + p.Node
+	return "failed"
 }
 
 func unknown(message string) judgement { return judgement{result: Unknown, message: message} }
