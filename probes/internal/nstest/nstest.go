@@ -1,0 +1,155 @@
+// Package nstest gives tests two network namespaces of their own, joined by a cable: one to be the client in, one to be the
+// server in. They need root and the program ip of iproute2.
+package nstest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Addresses of the two ends, from the range set aside for benchmarks (RFC 2544).
+const (
+	ClientAddress = "198.18.99.1"
+	ServerAddress = "198.18.99.2"
+)
+
+// Pair is two namespaces joined by a veth pair.
+type Pair struct {
+	client, server string
+}
+
+// RequireRoot skips the test without root; in CI, where a skip would look like a pass, it fails.
+func RequireRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("this test needs root for network namespaces, and CI must not skip it")
+	}
+	t.Skip("this test needs root for network namespaces")
+}
+
+// New makes a pair and removes it when the test ends.
+func New(t *testing.T) *Pair {
+	t.Helper()
+	RequireRoot(t)
+	name := uniqueName(t)
+	p := &Pair{client: name + "c", server: name + "s"}
+	for _, namespace := range []string{p.client, p.server} {
+		run(t, "ip", "netns", "add", namespace)
+		t.Cleanup(func() { run(t, "ip", "netns", "del", namespace) })
+		run(t, "ip", "-n", namespace, "link", "set", "lo", "up")
+	}
+	run(t, "ip", "-n", p.client, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", p.server)
+	for namespace, address := range map[string]string{p.client: ClientAddress, p.server: ServerAddress} {
+		run(t, "ip", "-n", namespace, "addr", "add", address+"/24", "dev", "eth0")
+		run(t, "ip", "-n", namespace, "link", "set", "eth0", "up")
+	}
+	return p
+}
+
+// uniqueName tells the namespaces of tests that run at the same time apart, in this process and others.
+func uniqueName(t *testing.T) string {
+	t.Helper()
+	random := make([]byte, 6)
+	if _, err := rand.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	return "connpolicy-" + hex.EncodeToString(random)
+}
+
+func run(t *testing.T, name string, arguments ...string) {
+	t.Helper()
+	if output, err := exec.Command(name, arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, output)
+	}
+}
+
+// InClient runs work on a thread inside the client's namespace and waits for its end.
+func (p *Pair) InClient(t *testing.T, work func()) {
+	t.Helper()
+	inNamespace(t, p.client, work)
+}
+
+// InServer runs work on a thread inside the server's namespace and waits for its end.
+func (p *Pair) InServer(t *testing.T, work func()) {
+	t.Helper()
+	inNamespace(t, p.server, work)
+}
+
+func inNamespace(t *testing.T, namespace string, work func()) {
+	t.Helper()
+	var failure error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Never unlocked: the runtime ends the thread with the goroutine, and no other goroutine meets the namespace.
+		runtime.LockOSThread()
+		if err := enter(namespace); err != nil {
+			failure = err
+			return
+		}
+		work()
+	}()
+	<-done
+	if failure != nil {
+		t.Fatal(failure)
+	}
+}
+
+func enter(namespace string) error {
+	file, err := os.Open("/run/netns/" + namespace)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
+}
+
+// Listen opens a listener in the server's namespace, on a port that the kernel chooses, and closes it when the test ends.
+func (p *Pair) Listen(t *testing.T) net.Listener {
+	t.Helper()
+	var listener net.Listener
+	var err error
+	p.InServer(t, func() {
+		var config net.ListenConfig
+		listener, err = config.Listen(t.Context(), "tcp", ServerAddress+":0")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+// AddressOf is the address and port that a listener has.
+func AddressOf(t *testing.T, listener net.Listener) netip.AddrPort {
+	t.Helper()
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// Sysctl sets a sysctl in the client's namespace.
+func (p *Pair) Sysctl(t *testing.T, name, value string) {
+	t.Helper()
+	var err error
+	p.InClient(t, func() {
+		err = os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

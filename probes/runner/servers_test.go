@@ -1,0 +1,76 @@
+package runner_test
+
+import (
+	"bufio"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+)
+
+// answer is what a server sends for the number-th request of a connection, and whether it closes afterwards.
+type answer func(connection net.Conn, number int) (closeAfter bool)
+
+// countingServer is a server of known behaviour that counts what reaches it.
+type countingServer struct {
+	address               netip.AddrPort
+	connections, requests atomic.Int64
+	received              atomic.Int64
+}
+
+// serve starts a server in the pair's server namespace.
+func serve(t *testing.T, pair *nstest.Pair, respond answer) *countingServer {
+	t.Helper()
+	listener := pair.Listen(t)
+	s := &countingServer{address: nstest.AddressOf(t, listener)}
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.connections.Add(1)
+			go s.handle(connection, respond)
+		}
+	}()
+	return s
+}
+
+func (s *countingServer) handle(connection net.Conn, respond answer) {
+	defer connection.Close()
+	lines := bufio.NewReader(connection)
+	for number := 1; ; number++ {
+		for {
+			line, err := lines.ReadString('\n')
+			s.received.Add(int64(len(line)))
+			if err != nil {
+				return
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+		s.requests.Add(1)
+		if respond(connection, number) {
+			return
+		}
+	}
+}
+
+// send returns an answer that is always the same text.
+func send(text string, closeAfter bool) answer {
+	return func(connection net.Conn, _ int) bool {
+		if _, err := connection.Write([]byte(text)); err != nil {
+			return true
+		}
+		return closeAfter
+	}
+}
+
+// Responses as servers send them.
+const (
+	kept      = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+	announced = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
+)

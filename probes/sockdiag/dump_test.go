@@ -1,0 +1,80 @@
+package sockdiag_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/sockdiag"
+)
+
+func TestDumpCountsWhatIsThere(t *testing.T) {
+	pair := nstest.New(t)
+	listener := pair.Listen(t)
+	go acceptAndFollow(listener)
+	const open, closed = 40, 300
+	pair.InClient(t, func() {
+		for i := range open + closed {
+			connection, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if i < closed {
+				connection.Close()
+			} else {
+				defer connection.Close()
+			}
+		}
+		// The last closing handshakes may still be under way.
+		var counts map[sockdiag.State]int
+		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			counts = count(t, sockdiag.AllStates)
+			if counts[sockdiag.TimeWait] == closed {
+				break
+			}
+		}
+		if len(counts) != 2 || counts[sockdiag.Established] != open || counts[sockdiag.TimeWait] != closed {
+			t.Errorf("states %v, want %d established and %d in TIME_WAIT", counts, open, closed)
+		}
+		some := count(t, sockdiag.StateSet(sockdiag.Established))
+		if len(some) != 1 || some[sockdiag.Established] != open {
+			t.Errorf("established alone: %v", some)
+		}
+	})
+	pair.InServer(t, func() {
+		if counts := count(t, sockdiag.StateSet(sockdiag.Listen)); counts[sockdiag.Listen] != 1 {
+			t.Errorf("the server's listeners: %v", counts)
+		}
+	})
+}
+
+func count(t *testing.T, states sockdiag.States) map[sockdiag.State]int {
+	t.Helper()
+	counts := map[sockdiag.State]int{}
+	if err := sockdiag.Dump(sockdiag.Query{States: states, WithInfo: true}, func(s sockdiag.Socket) {
+		counts[s.State]++
+		if s.State == sockdiag.Established && (s.Info == nil || s.Info.RTTMicroseconds == nil) {
+			t.Errorf("no tcp_info of %v", s.Local)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	return counts
+}
+
+// acceptAndFollow closes each connection after the client did.
+func acceptAndFollow(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer connection.Close()
+			// Nothing is ever sent: the read ends with the client's close.
+			_, _ = connection.Read(make([]byte, 1))
+		}()
+	}
+}
