@@ -126,6 +126,8 @@ func decodeNodeReadiness(decoder *json.Decoder) (map[string]bool, error) {
 // kubectlApply applies the manifest as the lab's administrator.
 func (l layout) kubectlApply(ctx context.Context, manifest []byte) error {
 	cmd := exec.CommandContext(ctx, l.program("kubectl"), "--kubeconfig="+l.kubeconfig(), "apply", "--filename=-")
+	// Neither a proxy of the person's nor a cache in the person's home.
+	cmd.Env = []string{"HOME=" + runtimeDir}
 	cmd.Stdin = bytes.NewReader(manifest)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("kubectl apply: %w\n%s", err, output)

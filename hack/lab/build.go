@@ -20,11 +20,16 @@ const progressInterval = 20 * time.Second
 
 // buildPrograms builds the named programs, all when none is named, and skips those whose stamp says that they are
 // up to date.
-func buildPrograms(ctx context.Context, l layout, only []string) error {
+func buildPrograms(ctx context.Context, l layout, only []string) (err error) {
 	wanted, err := selectPrograms(programs(), only)
 	if err != nil {
 		return err
 	}
+	unlock, err := lockBuilds(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	inputs, err := sharedBuildInputs(l)
 	if err != nil {
 		return err
@@ -46,10 +51,8 @@ func buildPrograms(ctx context.Context, l layout, only []string) error {
 	if err := ensureDebianPackages(ctx, packages); err != nil {
 		return err
 	}
-	for _, dir := range []string{l.bin(), l.stamps()} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make the directory for programs: %w", err)
-		}
+	if err := os.MkdirAll(l.bin(), 0o755); err != nil {
+		return fmt.Errorf("make the directory for programs: %w", err)
 	}
 	for i, p := range stale {
 		prefix := fmt.Sprintf("[%d/%d] %s", i+1, len(stale), p.name)
@@ -120,6 +123,7 @@ func buildProgram(ctx context.Context, l layout, p program, prefix string) error
 	start := time.Now()
 	temporary := l.program("." + p.name)
 	cmd := exec.CommandContext(ctx, "go", buildArguments(p, temporary)...)
+	endGently(cmd, os.Interrupt)
 	cmd.Dir = l.module()
 	cgo := "CGO_ENABLED=0"
 	if p.cgo {
@@ -143,4 +147,10 @@ func buildProgram(ctx context.Context, l layout, p program, prefix string) error
 	}
 	say("%s: built in %.0f s", prefix, time.Since(start).Seconds())
 	return nil
+}
+
+// endGently has a command asked to end when its context does, so that it can tidy up after itself and its children.
+func endGently(cmd *exec.Cmd, signal os.Signal) {
+	cmd.Cancel = func() error { return cmd.Process.Signal(signal) }
+	cmd.WaitDelay = time.Minute
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // ensureDebianPackages installs those of the packages that are missing. It refreshes the package lists only when
@@ -51,6 +52,7 @@ func missingDebianPackages(ctx context.Context, packages []string) []string {
 
 func aptGet(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet"}, args...)...)
+	endGently(cmd, syscall.SIGTERM)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	return cmd.CombinedOutput()
 }
