@@ -64,6 +64,13 @@ func (d *draft) try(g goal) {
 		d.lookAgain(canaryLook)
 		return
 	}
+	if len(pendingCanaries(d.before.Canaries)) > 0 || len(d.before.Canaries) < len(canaries) {
+		// What the canaries brought is written down before the values are: a spec with values whose trial nobody
+		// remembers would be taken for somebody else's.
+		d.inTrial(g, fmt.Sprintf("Read back on all %d kinds of node.", len(canaries)))
+		d.lookAgain(rolloutLook)
+		return
+	}
 	d.putIn(g, len(canaries))
 }
 

@@ -85,7 +85,7 @@ func (d *draft) undo() string {
 	case progress.RestartedAt != nil:
 		return fmt.Sprintf("The pods are being replaced to take the values away: %d still have them. %s",
 			stamped, d.Workload.Stuck)
-	case d.Admission == nil || d.Admission.Failure != "":
+	case d.Admission == nil || d.Admission.Failure != "" || d.Admission.Refusal != "":
 		return "Waiting to learn from the API server whether new pods come without the values."
 	case d.isOwnStamp(d.Admission.Stamp):
 		return "Waiting for the API server to give the values to new pods no more."
