@@ -1,0 +1,125 @@
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= v0.1.0
+REGISTRY ?= ghcr.io/connpolicy
+
+# Where the API tests find kube-apiserver, etcd and kubectl: those that the lab builds.
+export KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/lab/bin
+
+LAB := bin/lab/lab
+# golangci-lint with the rules for Kubernetes APIs built in.
+LINTER := golangci-lint-kube-api-linter
+TOOL := go tool -modfile=hack/tools/go.mod
+GO_FOLDERS := api cmd controllers internal probes hack test
+API_TESTS := ./controllers/... ./test/cel/...
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: lab-build images ## Show the main job on a real cluster on this machine, as root; KEEP=1 leaves the lab running
+	go run ./hack/demo
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	gofmt -w $(GO_FOLDERS)
+
+.PHONY: vet
+vet: ## Run go vet over all code, that behind build tags too
+	go vet -tags e2e ./...
+	go -C hack/lab vet -tags integration ./...
+
+.PHONY: lint
+lint: ## Run the linters; the first time builds them, which takes minutes
+	go tool -modfile=hack/tools/lint/go.mod $(LINTER) run
+	go -C hack/lab tool -modfile=../tools/lint/go.mod $(LINTER) run --config ../../.golangci.yml
+
+.PHONY: clean
+clean: ## Remove what was built; stop the lab first
+	rm -rf bin
+
+##@ Tests
+
+.PHONY: test
+test: test-unit test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
+
+.PHONY: test-unit
+test-unit: lab-build ## Test all that needs no cluster; as root also in network namespaces of its own
+	go test -race $$(go list ./... | grep -v -e /controllers -e /test/)
+
+.PHONY: test-lab
+test-lab: ## Test the program that runs the lab, without starting one
+	go -C hack/lab test ./...
+
+.PHONY: test-api
+test-api: lab-build ## Test the kinds, admission and controllers on a real kube-apiserver
+	go test $(API_TESTS)
+
+.PHONY: test-e2e
+test-e2e: lab-build images ## Test the whole in the lab, as root
+	go test -tags e2e -count=1 -timeout 30m -v ./test/e2e/...
+
+##@ What is generated
+
+.PHONY: generate
+generate: ## Generate Go code
+	$(TOOL) controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: ## Generate the CustomResourceDefinitions
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: build-installer
+build-installer: manifests ## Generate the manifests that users apply
+	mkdir -p dist
+	$(TOOL) kustomize build config/default > dist/install.yaml
+	$(TOOL) kustomize build config/apply > dist/install-apply.yaml
+
+.PHONY: tidy
+tidy: ## Tidy go.mod
+	go mod tidy
+
+.PHONY: verify
+verify: ## Fail if anything that is generated or formatted is not up to date
+	hack/verify.sh generate build-installer fmt tidy
+
+##@ The lab: a Kubernetes cluster of two nodes on this machine
+
+# The Go build cache knows better than make whether the program is up to date.
+.PHONY: $(LAB)
+$(LAB):
+	go -C hack/lab build -o $(CURDIR)/$(LAB) .
+
+.PHONY: lab-build
+lab-build: $(LAB) ## Build Kubernetes and what it needs; the first time takes minutes
+	$(LAB) build
+
+.PHONY: lab-up
+lab-up: lab-build ## Start the lab, as root
+	$(LAB) up
+
+.PHONY: lab-status
+lab-status: $(LAB) ## Show what of the lab runs
+	$(LAB) status
+
+.PHONY: lab-down
+lab-down: $(LAB) ## Stop the lab and remove all that it made
+	$(LAB) down
+
+.PHONY: images
+images: image-manager image-probe ## Write the operator's two images to bin/images, without a container engine
+
+image-%: $(LAB)
+	mkdir -p bin/images
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/images/$* ./cmd/$*
+	$(LAB) image --binary bin/images/$* --name $(REGISTRY)/$*:$(VERSION) --entrypoint /$* --user 65532 \
+	  --output bin/images/$*.tar
