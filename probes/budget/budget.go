@@ -47,7 +47,6 @@ var (
 
 // Budget is what is left of the limits. It is used from one goroutine.
 type Budget struct {
-	now   func() time.Time
 	pause time.Duration
 	end   time.Time // of the run
 	total int       // connections of the run
@@ -62,13 +61,11 @@ type Budget struct {
 	spent       result.Spent
 }
 
-// New returns a budget that begins now. The clock is time.Now outside of tests.
-func New(limits Limits, now func() time.Time) *Budget {
-	begin := now()
+// New returns a budget that begins now.
+func New(limits Limits) *Budget {
 	b := &Budget{
-		now:   now,
 		pause: time.Second / time.Duration(limits.RequestsPerSecond),
-		end:   begin.Add(time.Duration(limits.Seconds) * time.Second),
+		end:   time.Now().Add(time.Duration(limits.Seconds) * time.Second),
 		total: limits.Connections,
 	}
 	b.Allow(1)
@@ -78,7 +75,7 @@ func New(limits Limits, now func() time.Time) *Budget {
 // Allow gives the measurement that begins now a share, above 0 to 1, of the time and of the connections that are left.
 // What it does not use is left for those after it.
 func (b *Budget) Allow(share float64) {
-	now := b.now()
+	now := time.Now()
 	b.allowedEnd = now.Add(time.Duration(share * float64(b.end.Sub(now))))
 	b.allowedConnections = b.spent.Connections + int(math.Ceil(share*float64(b.total-b.spent.Connections)))
 }
@@ -95,7 +92,7 @@ func (b *Budget) Turn(ctx context.Context, connect bool) error {
 	if connect && b.spent.Connections >= b.allowedConnections {
 		return ErrConnections
 	}
-	now := b.now()
+	now := time.Now()
 	begin := b.nextTurn
 	if begin.Before(now) {
 		begin = now
@@ -111,7 +108,7 @@ func (b *Budget) Turn(ctx context.Context, connect bool) error {
 		return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
 	}
 	// Counted from now and not from the planned time, so that no burst follows a delay.
-	b.nextTurn = b.now().Add(b.pause)
+	b.nextTurn = time.Now().Add(b.pause)
 	return nil
 }
 
@@ -133,7 +130,7 @@ func (b *Budget) Note(err error) {
 	switch {
 	case err == nil:
 		b.errorsInRow = 0
-	case b.now().Before(b.allowedEnd) && !errors.Is(err, context.Canceled):
+	case time.Now().Before(b.allowedEnd) && !errors.Is(err, context.Canceled):
 		b.errorsInRow++
 		b.lastError = err
 	}

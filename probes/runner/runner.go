@@ -70,7 +70,7 @@ func Run(ctx context.Context, config Config) (result.Result, error) {
 		Target:  result.Target{URL: config.Target.URL, Protocol: string(config.Target.Protocol)},
 		Host:    host(config.Proc),
 	}
-	b := budget.New(config.Limits, time.Now)
+	b := budget.New(config.Limits)
 	remote, outcome, err := locate(ctx, config)
 	if err != nil {
 		concludeAll(selected, result.Meta{Outcome: outcome, Cause: err.Error()}, &r.Measurements)

@@ -1,0 +1,161 @@
+package budget
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestValidate(t *testing.T) {
+	if err := (Limits{1, 1, 1}).Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, l := range []Limits{{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {-1, 1, 1}} {
+		if l.Validate() == nil {
+			t.Errorf("%+v is allowed", l)
+		}
+	}
+}
+
+func TestConnectionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 3, RequestsPerSecond: 100, Seconds: 10})
+		for range 3 {
+			if err := b.Turn(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			b.Connected()
+		}
+		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) {
+			t.Errorf("a fourth connection: %v", err)
+		}
+		if err := b.Turn(t.Context(), false); err != nil {
+			t.Errorf("a request on a connection that is there: %v", err)
+		}
+	})
+}
+
+// However long single turns take, no second holds more of them than the limit.
+func TestRateHoldsAfterDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 1, RequestsPerSecond: 10, Seconds: 60})
+		var turns []time.Time
+		for i := 0; ; i++ {
+			if err := b.Turn(t.Context(), false); err != nil {
+				if !errors.Is(err, ErrSeconds) {
+					t.Fatal(err)
+				}
+				break
+			}
+			turns = append(turns, time.Now())
+			if i%7 == 0 {
+				time.Sleep(450 * time.Millisecond)
+			}
+		}
+		for i := 10; i < len(turns); i++ {
+			if window := turns[i].Sub(turns[i-10]); window < time.Second {
+				t.Fatalf("eleven turns within %v", window)
+			}
+		}
+		if len(turns) < 300 {
+			t.Errorf("only %d turns in a minute", len(turns))
+		}
+	})
+}
+
+func TestTimeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1, Seconds: 3})
+		begin := time.Now()
+		turns := 0
+		var err error
+		for ; err == nil; turns++ {
+			err = b.Turn(t.Context(), false)
+		}
+		if !errors.Is(err, ErrSeconds) || turns-1 != 3 || time.Since(begin) > 3*time.Second {
+			t.Errorf("%d turns in %v, then %v", turns-1, time.Since(begin), err)
+		}
+	})
+}
+
+func TestThreeErrorsInARowEndTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1000, Seconds: 3})
+		broken := errors.New("broken")
+		for _, outcome := range []error{broken, broken, nil, broken, broken} {
+			b.Note(outcome)
+			if err := b.Turn(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Note(broken)
+		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrErrors) || !errors.Is(err, broken) {
+			t.Errorf("after three errors in a row: %v", err)
+		}
+	})
+}
+
+func TestWhatTheTimeLimitCutsOffIsNoErrorOfTheTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1000, Seconds: 2})
+		b.Allow(0.5)
+		time.Sleep(time.Second)
+		for range 5 {
+			b.Note(errors.New("timed out"))
+		}
+		b.Allow(1)
+		if err := b.Turn(t.Context(), true); err != nil {
+			t.Errorf("the next measurement: %v", err)
+		}
+	})
+}
+
+func TestSharesLeaveTheRestToThoseAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 10, RequestsPerSecond: 1000, Seconds: 10})
+		b.Allow(0.5)
+		for range 5 {
+			if err := b.Turn(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			b.Connected()
+		}
+		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) {
+			t.Errorf("beyond half of the connections: %v", err)
+		}
+		if left := time.Until(b.End()); left > 5*time.Second || left < 4900*time.Millisecond {
+			t.Errorf("%v are left of half of ten seconds", left)
+		}
+		b.Allow(1)
+		for range 5 {
+			if err := b.Turn(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			b.Connected()
+		}
+		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) || b.Spent().Connections != 10 {
+			t.Errorf("%v after %d of 10 connections", err, b.Spent().Connections)
+		}
+	})
+}
+
+func TestStopEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1, Seconds: 30})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		if err := b.Turn(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+		cause := errors.New("stopped by SIGTERM")
+		begin := time.Now()
+		time.AfterFunc(300*time.Millisecond, func() { cancel(cause) })
+		if err := b.Turn(ctx, false); !errors.Is(err, ErrStopped) || !errors.Is(err, cause) {
+			t.Errorf("stopped: %v", err)
+		}
+		if waited := time.Since(begin); waited != 300*time.Millisecond {
+			t.Errorf("the wait went on for %v", waited)
+		}
+	})
+}

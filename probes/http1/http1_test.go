@@ -1,0 +1,191 @@
+package http1_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/connpolicy/connpolicy/probes/http1"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// source hands out a text as a connection would, then ends.
+type source struct{ io.Reader }
+
+func (s source) Read(_ context.Context, buffer []byte) (int, error) {
+	n, err := s.Reader.Read(buffer)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+func TestRequest(t *testing.T) {
+	request := http1.Request{Method: "GET", Host: "payments:8080", Target: "/a?b=c", UserAgent: "connpolicy-probe/1"}
+	const head = "GET /a?b=c HTTP/1.1\r\nHost: payments:8080\r\nUser-Agent: connpolicy-probe/1\r\nAccept: */*\r\n"
+	if got := string(request.Bytes()); got != head+"\r\n" {
+		t.Errorf("request %q", got)
+	}
+	request.Close = true
+	if got := string(request.Bytes()); got != head+"Connection: close\r\n\r\n" {
+		t.Errorf("request with close %q", got)
+	}
+}
+
+func TestResponses(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, method string
+		want         http1.Response
+	}{
+		"length": {
+			text: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+			want: http1.Response{Status: 200, Persistent: true, BodyBytes: 3},
+		},
+		"bare line feeds, no reason phrase": {
+			text: "HTTP/1.1 404\nContent-Length:0\n\n",
+			want: http1.Response{Status: 404, Persistent: true},
+		},
+		"announced close among options": {
+			text: "HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 0\r\n\r\n",
+			want: http1.Response{Status: 200, CloseAnnounced: true},
+		},
+		"keep-alive header": {
+			text: "HTTP/1.1 200 OK\r\nkeep-alive: timeout=\"5\", max=100, x\r\nContent-Length: 0\r\n\r\n",
+			want: http1.Response{Status: 200, Persistent: true, KeepAlive: &result.KeepAliveHeader{TimeoutSeconds: new(5), Max: new(100)}},
+		},
+		"keep-alive header without figures": {
+			text: "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=-1, max=many\r\nContent-Length: 0\r\n\r\n",
+			want: http1.Response{Status: 200, Persistent: true, KeepAlive: &result.KeepAliveHeader{}},
+		},
+		"chunks with extensions and trailers": {
+			text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 99\r\n\r\n3;a=b\r\nok\n\r\n0A\r\n0123456789\r\n0\r\nT: v\r\n\r\n",
+			want: http1.Response{Status: 200, Persistent: true, BodyBytes: 13},
+		},
+		"another coding than chunked ends with the connection": {
+			text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 99\r\n\r\nwhatever",
+			want: http1.Response{Status: 200, Delimited: true, BodyBytes: 8},
+		},
+		"neither length nor chunks": {
+			text: "HTTP/1.1 200 OK\r\n\r\nwhatever",
+			want: http1.Response{Status: 200, Delimited: true, BodyBytes: 8},
+		},
+		"HTTP/1.0": {
+			text: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+			want: http1.Response{Status: 200, HTTP10: true, BodyBytes: 2},
+		},
+		"HTTP/1.0 with keep-alive": {
+			text: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok",
+			want: http1.Response{Status: 200, HTTP10: true, Persistent: true, BodyBytes: 2},
+		},
+		"interim responses first": {
+			text: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+			want: http1.Response{Status: 204, Persistent: true},
+		},
+		"HEAD": {
+			text: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", method: "HEAD",
+			want: http1.Response{Status: 200, Persistent: true},
+		},
+		"not modified": {
+			text: "HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\n\r\n",
+			want: http1.Response{Status: 304, Persistent: true},
+		},
+	} {
+		method := c.method
+		if method == "" {
+			method = "GET"
+		}
+		for way, reader := range map[string]io.Reader{
+			"at once":         strings.NewReader(c.text),
+			"byte by byte":    iotest.OneByteReader(strings.NewReader(c.text)),
+			"in half buffers": iotest.HalfReader(strings.NewReader(c.text)),
+		} {
+			got, err := http1.NewReader(source{reader}).ReadResponse(t.Context(), method)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%s, %s: %+v, %v, want %+v", name, way, got, err, c.want)
+			}
+		}
+	}
+}
+
+func TestSeveralResponsesOnOneConnection(t *testing.T) {
+	const one = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+	reader := http1.NewReader(source{strings.NewReader(strings.Repeat(one, 100))})
+	for i := range 100 {
+		if _, err := reader.ReadResponse(t.Context(), "GET"); err != nil {
+			t.Fatalf("response %d: %v", i, err)
+		}
+	}
+	if _, err := reader.ReadResponse(t.Context(), "GET"); err != io.EOF { //nolint:errorlint // the contract is io.EOF, unwrapped
+		t.Errorf("after the last: %v, want io.EOF", err)
+	}
+}
+
+func TestPending(t *testing.T) {
+	reader := http1.NewReader(source{strings.NewReader("HTTP/1.1 204 No Content\r\n\r\nunasked")})
+	if _, err := reader.ReadResponse(t.Context(), "GET"); err != nil || !reader.Pending() {
+		t.Errorf("pending %v, error %v", reader.Pending(), err)
+	}
+}
+
+func TestBrokenResponses(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"another protocol":      {"SSH-2.0-x\r\n", http1.ErrMalformed},
+		"HTTP/2":                {"HTTP/2.0 200 OK\r\n\r\n", http1.ErrMalformed},
+		"a short status":        {"HTTP/1.1 20 OK\r\n\r\n", http1.ErrMalformed},
+		"a status below 100":    {"HTTP/1.1 099 OK\r\n\r\n", http1.ErrMalformed},
+		"a signed status":       {"HTTP/1.1 +20 OK\r\n\r\n", http1.ErrMalformed},
+		"no colon":              {"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", http1.ErrMalformed},
+		"a folded line":         {"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", http1.ErrMalformed},
+		"a space in a name":     {"HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n", http1.ErrMalformed},
+		"a negative length":     {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", http1.ErrMalformed},
+		"a signed length":       {"HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx", http1.ErrMalformed},
+		"two lengths":           {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", http1.ErrMalformed},
+		"a negative chunk":      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", http1.ErrMalformed},
+		"a chunk too long":      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n", http1.ErrMalformed},
+		"endless interim":       {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100), http1.ErrMalformed},
+		"long header line":      {"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 70_000), http1.ErrHeaderTooLarge},
+		"many headers":          {"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 20_000), http1.ErrHeaderTooLarge},
+		"many trailers":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("A: b\r\n", 20_000), http1.ErrHeaderTooLarge},
+		"many chunks":           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1\r\nx\r\n", 50_000), http1.ErrHeaderTooLarge},
+		"a body too large":      {"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n", http1.ErrBodyTooLarge},
+		"a chunk too large":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5000000\r\n", http1.ErrBodyTooLarge},
+		"a stream too large":    {"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 5_000_000), http1.ErrBodyTooLarge},
+		"cut in the status":     {"HTTP/1.1 2", http1.ErrCutOff},
+		"cut in the headers":    {"HTTP/1.1 200 OK\r\nA: b\r\n", http1.ErrCutOff},
+		"cut in the body":       {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", http1.ErrCutOff},
+		"cut in a chunk":        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\no", http1.ErrCutOff},
+		"cut before the chunks": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", http1.ErrCutOff},
+		"cut in the trailers":   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", http1.ErrCutOff},
+		"nothing":               {"", io.EOF},
+	} {
+		response, err := http1.NewReader(source{strings.NewReader(c.text)}).ReadResponse(t.Context(), "GET")
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %+v, %v, want %v", name, response, err, c.want)
+		}
+	}
+}
+
+// Whatever arrives, the reader ends, and it reads the same however the bytes are cut into pieces.
+func FuzzReadResponse(f *testing.F) {
+	f.Add("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 21:00:00 GMT\r\nContent-Type: text/html\r\nContent-Length: 3\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\nok\n")
+	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nok\n\r\n0\r\nT: v\r\n\r\n")
+	f.Add("HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6 Python/3.11.2\r\n\r\nok")
+	f.Add("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		whole, wholeErr := http1.NewReader(source{strings.NewReader(text)}).ReadResponse(t.Context(), "GET")
+		pieces, piecesErr := http1.NewReader(source{iotest.OneByteReader(strings.NewReader(text))}).ReadResponse(t.Context(), "GET")
+		if !reflect.DeepEqual(whole, pieces) || (wholeErr == nil) != (piecesErr == nil) {
+			t.Errorf("at once %+v, %v; byte by byte %+v, %v", whole, wholeErr, pieces, piecesErr)
+		}
+		if wholeErr == nil && (whole.Status < 101 || whole.Status > 999 || whole.BodyBytes < 0) {
+			t.Errorf("accepted %+v", whole)
+		}
+	})
+}

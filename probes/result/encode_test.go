@@ -1,0 +1,213 @@
+package result
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// full is a result with every measurement, as a run makes it.
+func full() Result {
+	distribution := func() *Distribution {
+		return &Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75)}
+	}
+	return Result{
+		Version:        Version,
+		Target:         Target{URL: "http://payments.shop.svc:8080/healthz", Protocol: "HTTP", Address: "198.18.0.7:8080"},
+		Host:           Host{Kernel: "6.18.44", Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "32768 60999", "net.ipv4.ip_local_reserved_ports": ""}},
+		Spent:          Spent{Connections: 111, Requests: 1100, BytesSent: 99000, BytesReceived: 143000},
+		ElapsedSeconds: 29.98,
+		Measurements: Measurements{
+			Handshake: &Handshake{
+				Meta:                Meta{Outcome: Measured, Samples: 67, ElapsedSeconds: 1.4},
+				ConnectMicroseconds: distribution(), KernelRTTMicroseconds: distribution(),
+				SynRetransmissions: new(0), SetupSharePercent: new(32.5),
+			},
+			Reuse: &Reuse{
+				Meta: Meta{Outcome: Failed, Cause: "stopped by SIGTERM", Samples: 40, ElapsedSeconds: 2},
+				Kept: new(true), RequestsPerConnection: new(100), RequestsAtLeast: new(100), CloseCause: CloseAnnounced,
+				KeepAliveHeader: &KeepAliveHeader{TimeoutSeconds: new(5)},
+				NewMicroseconds: distribution(), ReusedMicroseconds: distribution(),
+			},
+			TimeWait: &TimeWait{
+				Meta: Meta{Outcome: Measured, Samples: 6}, Holder: SideServer,
+				Scenarios: map[string]Side{"clientFirst": SideClient, "serverAfterClose": SideServer},
+				Seconds:   new(60.0), Ports: new(28232), ConnectionsPerSecondCeiling: new(470.5), ConnectionsPerSecondSmooth: new(235.25),
+			},
+		},
+	}
+}
+
+func TestMessageRoundTrip(t *testing.T) {
+	want := full()
+	message, err := EncodeMessage(want, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeMessage(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("decoded\n%+v\nwant\n%+v", got, want)
+	}
+	if len(got.Dropped) != 0 {
+		t.Errorf("dropped %v although everything fits", got.Dropped)
+	}
+}
+
+// For every budget the message fits it, says what was left out, and the caller's result is untouched.
+func TestMessageFitsEveryBudget(t *testing.T) {
+	whole, err := EncodeMessage(full(), 1<<16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for budget := 0; budget <= len(whole)+headerMaximum; budget++ {
+		r := full()
+		message, err := EncodeMessage(r, budget)
+		if !reflect.DeepEqual(r, full()) {
+			t.Fatalf("budget %d: EncodeMessage changed its argument", budget)
+		}
+		if errors.Is(err, ErrBudget) {
+			seen["none"] = true
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(message) > budget {
+			t.Fatalf("budget %d: %d bytes", budget, len(message))
+		}
+		got, err := DecodeMessage(message)
+		if err != nil {
+			t.Fatalf("budget %d: %v", budget, err)
+		}
+		seen[strings.Join(got.Dropped, ",")] = true
+		for name, missing := range map[string]bool{
+			"timeWait":  got.Measurements.TimeWait == nil,
+			"reuse":     got.Measurements.Reuse == nil,
+			"handshake": got.Measurements.Handshake == nil,
+		} {
+			named := false
+			for _, dropped := range got.Dropped {
+				named = named || dropped == name
+			}
+			if missing != named {
+				t.Fatalf("budget %d: %s is missing: %v, named: %v", budget, name, missing, named)
+			}
+		}
+	}
+	for _, want := range []string{"none", "timeWait,reuse,handshake", "timeWait,reuse", "timeWait", ""} {
+		if !seen[want] {
+			t.Errorf("no budget led to dropping %q; seen: %v", want, seen)
+		}
+	}
+}
+
+func TestEveryMeasurementHasItsPlaceInTheDropOrder(t *testing.T) {
+	m := full().Measurements
+	for _, entry := range dropOrder {
+		if !entry.drop(&m) {
+			t.Errorf("%s was not there to be dropped", entry.name)
+		}
+		if entry.drop(&m) {
+			t.Errorf("%s was dropped twice", entry.name)
+		}
+	}
+	if !reflect.DeepEqual(m, Measurements{}) {
+		t.Errorf("left after dropping everything: %+v", m)
+	}
+}
+
+// The kubelet cuts the tail of a long message.
+func TestCutMessagesAreNoticed(t *testing.T) {
+	message, err := EncodeMessage(full(), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	headerLength := bytes.IndexByte(message, '\n') + 1
+	for length := range len(message) {
+		_, err := DecodeMessage(message[:length])
+		want := ErrTruncated
+		if length < headerLength {
+			want = ErrNoResult
+		}
+		if !errors.Is(err, want) {
+			t.Fatalf("cut to %d of %d bytes: %v, want %v", length, len(message), err, want)
+		}
+	}
+}
+
+func TestForeignMessages(t *testing.T) {
+	envelope := func(body string) string {
+		return fmt.Sprintf("%s %d %08x\n%s", messageMagic, len(body), crc32.ChecksumIEEE([]byte(body)), body)
+	}
+	for name, c := range map[string]struct {
+		message string
+		want    error
+	}{
+		"empty":             {"", ErrNoResult},
+		"a crash":           {"panic: runtime error\n\ngoroutine 1\n", ErrNoResult},
+		"a negative length": {messageMagic + " -1 00000000\n{}", ErrNoResult},
+		"another checksum":  {messageMagic + " 2 00000000\n{}", ErrCorrupt},
+		"no JSON":           {envelope("{"), ErrCorrupt},
+		"another version":   {envelope(`{"version":"connpolicy.dev/probe/v2"}`), ErrVersion},
+		"no version":        {envelope(`{}`), ErrVersion},
+	} {
+		if _, err := DecodeMessage([]byte(c.message)); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	flipped, err := EncodeMessage(full(), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped[len(flipped)-5] ^= 1
+	if _, err := DecodeMessage(flipped); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a flipped bit: %v", err)
+	}
+}
+
+// What the kubelet appends behind the message does no harm.
+func TestTextBehindTheMessageIsIgnored(t *testing.T) {
+	message, err := EncodeMessage(full(), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeMessage(append(message, "\nterminated"...)); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzDecodeMessage(f *testing.F) {
+	message, err := EncodeMessage(full(), 4096)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(message)
+	f.Add(message[:len(message)/2])
+	f.Add([]byte("panic: runtime error\n"))
+	f.Add([]byte(messageMagic + " 2 99914b93\n{}"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		r, err := DecodeMessage(message)
+		if err != nil {
+			if !errors.Is(err, ErrNoResult) && !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Errorf("an error of no known kind: %v", err)
+			}
+			return
+		}
+		// What was accepted can be written and read again.
+		again, err := EncodeMessage(r, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := DecodeMessage(again); err != nil {
+			t.Errorf("an accepted message does not survive: %v", err)
+		}
+	})
+}
