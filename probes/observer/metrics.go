@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exposition"
 	"github.com/connpolicy/connpolicy/probes/procnet"
@@ -28,7 +29,7 @@ func (o *Observer) write(w *exposition.Writer) {
 	w.Sample(result.MetricObserverInfo, 1,
 		exposition.Label{Name: "version", Value: result.Version}, exposition.Label{Name: "kernel", Value: o.kernel})
 	w.Metric(result.MetricUptimeSeconds, exposition.Gauge, "How long the observer has looked.")
-	w.Sample(result.MetricUptimeSeconds, o.now().Sub(o.started).Seconds())
+	w.Sample(result.MetricUptimeSeconds, time.Since(o.started).Seconds())
 	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay.")
 	w.Sample(result.MetricDumpErrors, float64(o.dumpErrors))
 	o.writeOpenings(w)

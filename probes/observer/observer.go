@@ -33,7 +33,6 @@ type Observer struct {
 	log     *slog.Logger
 	proc    procnet.FS
 	dump    dumpFunc
-	now     func() time.Time
 	window  time.Duration
 	kernel  string
 	started time.Time
@@ -60,13 +59,12 @@ func New(log *slog.Logger, proc procnet.FS, window time.Duration) (*Observer, er
 		log:      log,
 		proc:     proc,
 		dump:     sockdiag.Dump,
-		now:      time.Now,
 		window:   window,
 		kernel:   kernel,
 		openings: openings{window: window},
 		peaks:    peaks{},
 	}
-	o.started = o.now()
+	o.started = time.Now()
 	return o, nil
 }
 
@@ -94,7 +92,7 @@ func (o *Observer) readCounters() {
 		return
 	}
 	if count, ok := counters["Tcp.ActiveOpens"]; ok {
-		o.openings.add(o.now(), count)
+		o.openings.add(time.Now(), count)
 	}
 }
 
@@ -102,7 +100,7 @@ func (o *Observer) readCounters() {
 func (o *Observer) takeCensus(maximumAge time.Duration) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	now := o.now()
+	now := time.Now()
 	var since time.Duration
 	if o.latest != nil {
 		if since = now.Sub(o.latest.at); since < maximumAge {

@@ -1,0 +1,123 @@
+package observer
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/procnet"
+)
+
+// Known numbers of connections to two destinations, and the metrics say them.
+func TestMetricsOfARealNamespace(t *testing.T) {
+	pair := nstest.New(t)
+	pair.Sysctl(t, "net.ipv4.ip_local_port_range", "40000 40999")
+	pair.Sysctl(t, "net.ipv4.ip_local_reserved_ports", "40500-40599")
+	first, second := pair.Listen(t), pair.Listen(t)
+	go acceptAndFollow(first)
+	go acceptAndFollow(second)
+	const firstOpen, firstClosed, secondOpen = 30, 120, 15
+	pair.InClient(t, func() {
+		// The client listens too, and what it accepts holds no port.
+		own, err := net.Listen("tcp", nstest.ClientAddress+":8080")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer own.Close()
+		go acceptAndFollow(own)
+
+		log := slog.New(slog.DiscardHandler)
+		o, err := New(log, procnet.New("/proc"), 2*time.Second)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		o.readCounters()
+		o.takeCensus(0)
+		begin := time.Now()
+		open(t, first, firstClosed, true)
+		open(t, first, firstOpen, false)
+		open(t, second, secondOpen, false)
+		// Closing handshakes may still be under way, and the window of the rate must pass.
+		time.Sleep(2100 * time.Millisecond)
+		o.readCounters()
+		o.takeCensus(0)
+		elapsed := time.Since(begin).Seconds()
+
+		samples := scrape(t, o)
+		check(t, samples, map[string]string{
+			of("ports_in_use", first.Addr().String()):                                                 "150",
+			of("ports_in_use_peak", first.Addr().String()):                                            "150",
+			of("time_wait", first.Addr().String()):                                                    "120",
+			of("ports_in_use", second.Addr().String()):                                                "15",
+			of("time_wait", second.Addr().String()):                                                   "0",
+			"connpolicy_observer_connections_opened_total":                                            "165",
+			"connpolicy_observer_ports_available":                                                     "900",
+			`connpolicy_observer_listening{port="8080"}`:                                              "1",
+			`connpolicy_observer_sysctl{name="net.ipv4.ip_local_reserved_ports",value="40500-40599"}`: "1",
+		})
+		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), 150/elapsed)
+		near(t, samples, of("destination_connections_opened_per_second", second.Addr().String()), 15/elapsed)
+		near(t, samples, "connpolicy_observer_connections_opened_per_second", 165/elapsed)
+	})
+	pair.InServer(t, func() {
+		o, err := New(slog.New(slog.DiscardHandler), procnet.New("/proc"), 2*time.Second)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		o.takeCensus(0)
+		if len(o.latest.destinations) != 0 {
+			t.Errorf("the server holds ports: %v", o.latest.destinations)
+		}
+	})
+}
+
+// open opens connections to a listener and closes them at once or when the test ends.
+func open(t *testing.T, to net.Listener, number int, closeAtOnce bool) {
+	t.Helper()
+	for range number {
+		connection, err := net.Dial("tcp", to.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if closeAtOnce {
+			connection.Close()
+		} else {
+			t.Cleanup(func() { connection.Close() })
+		}
+	}
+}
+
+// near checks a rate to one tenth.
+func near(t *testing.T, samples map[string]string, name string, want float64) {
+	t.Helper()
+	var got float64
+	if _, err := fmt.Sscanf(samples[name], "%g", &got); err != nil {
+		t.Errorf("%s = %q", name, samples[name])
+		return
+	}
+	if got < 0.9*want || got > 1.1*want {
+		t.Errorf("%s = %v, want about %.1f", name, got, want)
+	}
+}
+
+// acceptAndFollow closes each connection after the client did.
+func acceptAndFollow(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer connection.Close()
+			// Nothing is ever sent: the read ends with the client's close.
+			_, _ = connection.Read(make([]byte, 1))
+		}()
+	}
+}
