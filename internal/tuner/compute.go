@@ -69,7 +69,7 @@ func (p planner) plan() Plan {
 	if !found {
 		return Plan{Reason: v1alpha1.ReasonNothingToTune, Message: p.enoughInWords(worst)}
 	}
-	if !p.isApplied(values) && available(values) <= worst.untuned() {
+	if !p.isApplied(values) && available(values) <= mostUntuned(p.demands) {
 		return p.planForbidden(worst, values)
 	}
 	return p.identified(values, p.recommendation(values, worst))
@@ -157,7 +157,7 @@ func (p planner) base() PortRange {
 	if holds(p.w.Applied) {
 		return valueRange(*p.w.Applied)
 	}
-	return rangeOf(gravest(p.demands).pod.Sysctls)
+	return rangeOf(roomiest(p.demands).pod.Sysctls)
 }
 
 // allowed says whether the policies and the kernel allow values.
@@ -168,8 +168,18 @@ func (p planner) allowed(v v1alpha1.KnobValues) bool {
 
 // enough says whether values serve all demands, or are as many ports as can be had.
 func (p planner) enough(v v1alpha1.KnobValues) bool {
-	widest := widen(valueRange(v), p.limits, p.reserved, p.needed())
-	return available(v) >= p.needed() || valueRange(v) == widest
+	return p.serves(v) || valueRange(v) == widen(valueRange(v), p.limits, p.reserved, everyPort)
+}
+
+// serves says whether each pod would hold less than askPercent of the ports. A plan is made for aimPercent; the space
+// between keeps it from being made anew with every small rise of the load.
+func (p planner) serves(v v1alpha1.KnobValues) bool {
+	for _, d := range p.demands {
+		if d.asks && d.censored || 100*d.held >= askPercent*available(v) {
+			return false
+		}
+	}
+	return true
 }
 
 // covers says whether values reserve all that is to be kept free for good, and hold all of the range that is applied.

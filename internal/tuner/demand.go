@@ -90,6 +90,16 @@ func gravest(demands []podDemand) podDemand {
 	})
 }
 
+// roomiest returns the demand of the pod that has most ports without tuning. It panics without demands.
+func roomiest(demands []podDemand) podDemand {
+	return slices.MaxFunc(demands, func(a, b podDemand) int {
+		return cmp.Or(trueFirst(a.pod.Tuned, b.pod.Tuned), cmp.Compare(a.untuned(), b.untuned()), cmp.Compare(b.pod.Pod, a.pod.Pod))
+	})
+}
+
+// mostUntuned is the number of ports that a plan must exceed to be of use to every pod.
+func mostUntuned(demands []podDemand) int { return roomiest(demands).untuned() }
+
 func trueFirst(a, b bool) int {
 	switch {
 	case a == b:

@@ -11,12 +11,11 @@ import (
 
 // recommendation gives the reasons of values.
 func (p planner) recommendation(values v1alpha1.KnobValues, worst podDemand) v1alpha1.Recommendation {
-	widest := newValues(widen(valueRange(values), p.limits, p.reserved, everyPort), p.reserved)
 	r := v1alpha1.Recommendation{
 		Knob:           v1alpha1.KnobEphemeralPorts,
 		Current:        rangeOf(worst.pod.Sysctls).String(),
 		Recommended:    valueRange(values).String(),
-		UpperBound:     valueRange(widest).String(),
+		UpperBound:     widen(valueRange(values), p.limits, p.reserved, everyPort).String(),
 		Reason:         p.reason(values, worst),
 		Evidence:       p.evidence(worst),
 		Confidence:     p.confidence(values, worst),
@@ -25,12 +24,11 @@ func (p planner) recommendation(values v1alpha1.KnobValues, worst podDemand) v1a
 	if kept := reasons(valueRange(values), p.reserved); kept != "" {
 		r.Evidence["keptFree"] = kept
 	}
-	if p.needed() != everyPort {
-		lower := widen(p.base(), p.limits, p.reserved, p.needed())
-		r.LowerBound = valueRange(newValues(lower, p.reserved)).String()
+	if p.serves(values) {
+		r.LowerBound = widen(p.base(), p.limits, p.reserved, worst.held*100/askPercent+1).String()
+		return r
 	}
-	unbounded := widen(valueRange(values), p.safe, p.reserved, p.needed())
-	if unbounded != valueRange(values) && p.limits != p.safe {
+	if unbounded := widen(valueRange(values), p.safe, p.reserved, p.needed()); unbounded != valueRange(values) {
 		r.Uncapped = unbounded.String()
 	}
 	return r
@@ -57,8 +55,8 @@ func (p planner) reason(values v1alpha1.KnobValues, worst podDemand) string {
 	if worst.asks {
 		sentences = append(sentences, firstCure(worst))
 	}
-	if p.needed() != everyPort && available(values) < p.needed() && p.limits != p.safe {
-		sentences = append(sentences, fmt.Sprintf("The policies do not allow as many as are needed: %s.", boundsInWords(p.links)))
+	if !p.serves(values) && p.limits != p.safe {
+		sentences = append(sentences, fmt.Sprintf("The policies bound the range: %s.", boundsInWords(p.links)))
 	}
 	return strings.Join(sentences, " ")
 }
@@ -113,7 +111,7 @@ func (p planner) evidence(worst podDemand) map[string]string {
 // confidence is low where the demand could not be seen, high where the values stood the test in the pods.
 func (p planner) confidence(values v1alpha1.KnobValues, worst podDemand) v1alpha1.Confidence {
 	switch {
-	case worst.asks && worst.censored, available(values) < worst.needed():
+	case !p.serves(values):
 		return v1alpha1.ConfidenceLow
 	case worst.pod.Tuned && p.isApplied(values):
 		return v1alpha1.ConfidenceHigh
