@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/connpolicy/connpolicy/internal/audit"
+)
+
+const (
+	indexName = "README.md"
+	generated = "<!-- Generated from internal/audit by `go run ./hack/ruledocs`. Do not edit. -->\n"
+)
+
+// render returns the pages by file name.
+func render(rules []audit.Rule) map[string]string {
+	pages := map[string]string{indexName: index(rules)}
+	for _, r := range rules {
+		pages[r.ID+".md"] = page(r)
+	}
+	return pages
+}
+
+func index(rules []audit.Rule) string {
+	var b strings.Builder
+	b.WriteString(generated)
+	b.WriteString(`# Rules
+
+Each rule judges what was measured on a link. The verdict is
+
+- ` + "`pass`" + `: what was measured meets the rule,
+- ` + "`fail`" + `: it does not; this is a finding, with the evidence and the first cure,
+- ` + "`unknown`" + `: too little was measured to say,
+- ` + "`notApplicable`" + `: the rule has nothing to say about this link,
+- ` + "`disabled`" + `: the policy names the rule in ` + "`spec.audit.disable`" + `.
+
+| Rule | Category | Severity | What it finds |
+| --- | --- | --- | --- |
+`)
+	for _, r := range rules {
+		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s | %s |\n", r.ID, r.ID, r.Category, r.Severity, r.Title)
+	}
+	return b.String()
+}
+
+func page(r audit.Rule) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s# %s: %s\n\n", generated, r.ID, r.Title)
+	fmt.Fprintf(&b, "| Category | Gravest severity | Needs |\n| --- | --- | --- |\n| %s | %s | %s |\n\n", r.Category, r.Severity, strings.Join(r.Needs, ", "))
+	fmt.Fprintf(&b, "## Why it matters\n\n%s\n\n## What helps\n\n", r.Why)
+	for i, cure := range r.Cures {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, cure)
+	}
+	fmt.Fprintf(&b, "\n## Source\n\n%s\n\n## How to switch it off\n\nName it in the policy:\n\n```yaml\nspec:\n  audit:\n    disable: [%s]\n```\n", r.Source, r.ID)
+	return b.String()
+}
