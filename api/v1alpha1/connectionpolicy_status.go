@@ -7,7 +7,7 @@ type ConnectionPolicyStatus struct {
 	// observedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, Probed, Compliant, Tuned, and, while abnormal, Reconciling and Stalled.
+	// conditions are Ready, Probed, Compliant, Tuned, and, while abnormal, Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -96,11 +96,11 @@ type LinkStatus struct {
 type RunPhase string
 
 const (
-	// RunWaiting: the run is due and waits for a place (limits of target, node or cluster) or for a retry.
+	// RunWaiting means that the run is due and waits for a place (limits of target, node or cluster) or for a retry.
 	RunWaiting RunPhase = "Waiting"
-	// RunRunning: a probe pod exists.
+	// RunRunning means that a probe pod exists.
 	RunRunning RunPhase = "Running"
-	// RunFinished: every pod of the run has given its result or is lost.
+	// RunFinished means that every pod of the run has given its result or is lost.
 	RunFinished RunPhase = "Finished"
 )
 

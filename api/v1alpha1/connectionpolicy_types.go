@@ -292,11 +292,11 @@ type AuditSpec struct {
 type TuningMode string
 
 const (
-	// ModeObserve: nothing is changed and nothing proposed.
+	// ModeObserve means that nothing is changed and nothing proposed.
 	ModeObserve TuningMode = "Observe"
-	// ModeRecommend: a proposal is made; it is carried out when its hash stands in tuning.approve.
+	// ModeRecommend means that a proposal is made; it is carried out when its hash stands in tuning.approve.
 	ModeRecommend TuningMode = "Recommend"
-	// ModeApply: what is proposed is carried out.
+	// ModeApply means that what is proposed is carried out.
 	ModeApply TuningMode = "Apply"
 )
 
@@ -306,9 +306,9 @@ const (
 type Disruption string
 
 const (
-	// DisruptionNone: pods that are created anyway get the settings; running pods are left alone.
+	// DisruptionNone means that pods that are created anyway get the settings; running pods are left alone.
 	DisruptionNone Disruption = "None"
-	// DisruptionRestart: the pods are replaced as by kubectl rollout restart.
+	// DisruptionRestart means that the pods are replaced as by kubectl rollout restart.
 	DisruptionRestart Disruption = "Restart"
 )
 

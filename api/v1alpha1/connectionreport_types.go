@@ -359,6 +359,7 @@ type HistoryEntry struct {
 // +kubebuilder:validation:Enum=pass;fail;unknown;notApplicable;disabled
 type VerdictResult string
 
+// The judgements of a rule.
 const (
 	VerdictPass          VerdictResult = "pass"
 	VerdictFail          VerdictResult = "fail"
@@ -372,6 +373,7 @@ const (
 // +kubebuilder:validation:Enum=error;warning;info
 type Severity string
 
+// The severities of a rule.
 const (
 	SeverityError   Severity = "error"
 	SeverityWarning Severity = "warning"

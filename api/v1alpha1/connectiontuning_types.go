@@ -101,7 +101,7 @@ type ConnectionTuningStatus struct {
 	// observedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, Progressing and Verified.
+	// conditions are Ready, Progressing and Verified.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -154,6 +154,7 @@ type ConnectionTuningStatus struct {
 // +kubebuilder:validation:Enum=low;medium;high
 type Confidence string
 
+// The confidences in a recommendation.
 const (
 	ConfidenceLow    Confidence = "low"
 	ConfidenceMedium Confidence = "medium"
@@ -243,7 +244,7 @@ type Canary struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
-	// outcome: measured (the values were read back), failed or lost; empty while it runs.
+	// outcome is measured (the values were read back), failed or lost; empty while it runs.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Outcome string `json:"outcome,omitempty"`
@@ -305,7 +306,7 @@ type RejectedRevision struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=16
 	Revision string `json:"revision"`
-	// reason, one of the condition reasons, such as Forbidden.
+	// reason is one of the condition reasons, such as Forbidden.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
@@ -327,7 +328,7 @@ type TuningEvent struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Revision string `json:"revision,omitempty"`
-	// reason, one of the condition reasons.
+	// reason is one of the condition reasons.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`

@@ -22,7 +22,7 @@ func (c *cluster) testAuthor(t *testing.T) {
 	c.grant(t, namespace, "pods", policies, pods)
 	c.grant(t, namespace, "web", policies, pods, web)
 
-	observe := func(p *v1alpha1.ConnectionPolicy) {}
+	observe := func(*v1alpha1.ConnectionPolicy) {}
 	tune := func(mode v1alpha1.TuningMode, kind, name string, approve ...string) func(*v1alpha1.ConnectionPolicy) {
 		return func(p *v1alpha1.ConnectionPolicy) {
 			p.Spec.From = &v1alpha1.WorkloadReference{Kind: kind, Name: name}
