@@ -113,8 +113,11 @@ func (l *Load) thread(ctx context.Context, remote netip.AddrPort, due time.Time,
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(time.Until(due)):
+		}
+		// Asked for apart, because a thread that is late finds both cases ready and select takes either.
+		if ctx.Err() != nil {
+			return
 		}
 		due = due.Add(period)
 		l.transaction(ctx, remote)

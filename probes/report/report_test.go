@@ -1,0 +1,83 @@
+package report_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/connpolicy/connpolicy/probes/report"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// update rewrites the golden files: go test ./probes/report -update.
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func results() map[string]result.Result {
+	target := result.Target{URL: "http://payments.shop.svc:8080/healthz", Protocol: "HTTP", Address: "198.18.0.7:8080"}
+	return map[string]result.Result{
+		"measured.txt": {
+			Version: result.Version, Target: target, ElapsedSeconds: 29.98,
+			Host:  result.Host{Kernel: "6.18.44", Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "32768 60999", "net.ipv4.ip_local_reserved_ports": ""}},
+			Spent: result.Spent{Connections: 111, Requests: 1100, BytesSent: 9100, BytesReceived: 143000},
+			Measurements: result.Measurements{
+				Handshake: &result.Handshake{
+					Meta:                  result.Meta{Outcome: result.Measured, Samples: 67, ElapsedSeconds: 1.44},
+					ConnectMicroseconds:   &result.Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75)},
+					KernelRTTMicroseconds: &result.Distribution{Min: 30, P50: 39, P90: 50, P99: 90, Max: 95},
+					SynRetransmissions:    new(0), SetupSharePercent: new(32.5),
+				},
+				Reuse: &result.Reuse{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 300, ElapsedSeconds: 20},
+					Kept: new(true), RequestsPerConnection: new(100), RequestsAtLeast: new(100), CloseCause: result.CloseAnnounced,
+					KeepAliveHeader:    &result.KeepAliveHeader{TimeoutSeconds: new(5), Max: new(100)},
+					NewMicroseconds:    &result.Distribution{Min: 200, P50: 300, P90: 400, P99: 500, Max: 600},
+					ReusedMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500},
+				},
+				TimeWait: &result.TimeWait{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 6}, Holder: result.SideServer,
+					Scenarios: map[string]result.Side{"clientFirst": result.SideClient, "serverAfterClose": result.SideServer},
+					Seconds:   new(60.0), Ports: new(28232), ConnectionsPerSecondCeiling: new(470.5), ConnectionsPerSecondSmooth: new(235.25),
+				},
+			},
+		},
+		"failed.txt": {
+			Version: result.Version, Target: target, ElapsedSeconds: 0.1,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 3},
+			Measurements: result.Measurements{
+				Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "3 errors in a row, the last: connect: connection refused"}},
+				Reuse: &result.Reuse{
+					Meta: result.Meta{Outcome: result.Failed, Cause: "not finished: stopped by SIGTERM", Samples: 4, ElapsedSeconds: 0.05},
+					Kept: new(false), RequestsPerConnection: new(1), RequestsAtLeast: new(1), CloseCause: result.CloseHTTP10,
+				},
+				TimeWait: &result.TimeWait{Meta: result.Meta{Outcome: result.Skipped, Cause: "the time limit is reached before it began"}},
+			},
+		},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	for name, r := range results() {
+		t.Run(name, func(t *testing.T) {
+			var text bytes.Buffer
+			if err := report.Write(&text, r); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", name)
+			if *update {
+				if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(text.Bytes(), want) {
+				t.Errorf("got\n%s\nwant\n%s", &text, want)
+			}
+		})
+	}
+}
