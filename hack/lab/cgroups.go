@@ -190,7 +190,10 @@ func cgroupProcesses(all []hierarchy, cgroup string) ([]int, error) {
 // removeCgroup removes the cgroup and all below it. The kernel lets go of a cgroup a moment after its last process
 // has ended, so what is busy is tried again until the time is over.
 func removeCgroup(all []hierarchy, cgroup string, patience time.Duration) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(patience)
+	again := time.NewTicker(pollInterval)
+	defer again.Stop()
+	for ; ; <-again.C {
 		dirs, err := cgroupDirectories(all, cgroup)
 		if err != nil || len(dirs) == 0 {
 			return err

@@ -77,7 +77,7 @@ func joinNetwork(name string) error {
 	if err != nil {
 		return fmt.Errorf("open the network namespace %s: %w", name, err)
 	}
-	defer handle.Close() //nolint:errcheck // nothing is written through it
+	defer handle.Close()
 	if err := netns.Set(handle); err != nil {
 		return fmt.Errorf("join the network namespace %s: %w", name, err)
 	}
@@ -91,7 +91,7 @@ func joinMounts(pid int) error {
 	if err != nil {
 		return fmt.Errorf("open the mount namespace of process %d: %w", pid, err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing is written through it
+	defer unix.Close(fd)
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("stop sharing the working directory: %w", err)
 	}

@@ -113,15 +113,15 @@ func layerContent(spec imageSpec) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the program: %w", err)
 	}
-	passwd, group := "root:x:0:0:root:/:/sbin/nologin\n", "root:x:0:\n"
+	users, groups := "root:x:0:0:root:/:/sbin/nologin\n", "root:x:0:\n"
 	if spec.UserID != 0 {
-		passwd += fmt.Sprintf("nonroot:x:%d:%d:nonroot:/:/sbin/nologin\n", spec.UserID, spec.UserID)
-		group += fmt.Sprintf("nonroot:x:%d:\n", spec.UserID)
+		users += fmt.Sprintf("nonroot:x:%d:%d:nonroot:/:/sbin/nologin\n", spec.UserID, spec.UserID)
+		groups += fmt.Sprintf("nonroot:x:%d:\n", spec.UserID)
 	}
 	entries := []layerEntry{{path: "etc/", mode: 0o755}, {path: "tmp/", mode: 0o1777}}
 	entries = append(entries,
-		layerEntry{path: "etc/passwd", mode: 0o644, content: []byte(passwd)},
-		layerEntry{path: "etc/group", mode: 0o644, content: []byte(group)},
+		layerEntry{path: "etc/passwd", mode: 0o644, content: []byte(users)},
+		layerEntry{path: "etc/group", mode: 0o644, content: []byte(groups)},
 		layerEntry{path: strings.TrimPrefix(spec.Entrypoint, "/"), mode: 0o755, content: program},
 	)
 	var out bytes.Buffer

@@ -41,7 +41,7 @@ func (l *launcher) start(name string, s surroundings, command []string) (process
 	if err != nil {
 		return processID{}, fmt.Errorf("make the log of %s: %w", name, err)
 	}
-	defer log.Close() //nolint:errcheck // the program writes through a descriptor of its own
+	defer log.Close() // the program writes through a descriptor of its own
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C at the terminal is for the lab alone
 	if err := cmd.Start(); err != nil {

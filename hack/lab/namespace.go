@@ -27,9 +27,12 @@ func newNamespace(handle netns.NsHandle) (*namespace, error) {
 	return &namespace{handle: handle, links: links}, nil
 }
 
-func (n *namespace) close() {
+func (n *namespace) close() error {
 	n.links.Close()
-	n.handle.Close() //nolint:errcheck // nothing is written through it
+	if err := n.handle.Close(); err != nil {
+		return fmt.Errorf("close a network namespace: %w", err)
+	}
+	return nil
 }
 
 // createNamespace makes a network namespace, held by a file in namespacesDir, with its loopback up and
@@ -68,8 +71,7 @@ func createNamespace(name, forward string) (*namespace, error) {
 		return nil, err
 	}
 	if err := created.setUp("lo", ""); err != nil {
-		created.close()
-		return nil, err
+		return nil, errors.Join(err, created.close())
 	}
 	return created, nil
 }

@@ -26,7 +26,7 @@ const (
 
 // createNetwork makes the control plane's namespace with a bridge, one namespace a node linked to the bridge, and
 // a link from the machine to the control plane. There is no default route anywhere but in pods.
-func createNetwork(all []node) error {
+func createNetwork(all []node) (err error) {
 	if err := os.MkdirAll(namespacesDir, 0o755); err != nil {
 		return fmt.Errorf("make the directory for network namespaces: %w", err)
 	}
@@ -36,7 +36,7 @@ func createNetwork(all []node) error {
 	if err != nil {
 		return err
 	}
-	defer control.close()
+	defer func() { err = errors.Join(err, control.close()) }()
 	if err := control.addBridge(bridgeName, onPrefix(controlAddress, nodesCIDR)); err != nil {
 		return err
 	}
@@ -48,12 +48,12 @@ func createNetwork(all []node) error {
 	return connectHost(control)
 }
 
-func connectNode(control *namespace, n node, all []node) error {
+func connectNode(control *namespace, n node, all []node) (err error) {
 	own, err := createNamespace(n.name, "1")
 	if err != nil {
 		return err
 	}
-	defer own.close()
+	defer func() { err = errors.Join(err, own.close()) }()
 	if err := control.addVeth(n.name, own.handle, nodeLinkName); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func connectNode(control *namespace, n node, all []node) error {
 	return own.addRoute(servicesCIDR, controlAddress)
 }
 
-func connectHost(control *namespace) error {
+func connectHost(control *namespace) (err error) {
 	machine, err := netns.Get()
 	if err != nil {
 		return fmt.Errorf("open the machine's network namespace: %w", err)
@@ -87,7 +87,7 @@ func connectHost(control *namespace) error {
 	if err != nil {
 		return err
 	}
-	defer host.close()
+	defer func() { err = errors.Join(err, host.close()) }()
 	if err := control.addVeth(controlLinkName, host.handle, hostLinkName); err != nil {
 		return err
 	}

@@ -66,9 +66,16 @@ func parseStat(content string) (processStat, error) {
 	return processStat{state: fields[stateIndex], startTicks: startTicks}, nil
 }
 
+// pollInterval is how often the kernel is asked again for what it does in its own time: to end processes, to free
+// cgroups.
+const pollInterval = 10 * time.Millisecond
+
 // killCgroup ends every process in the cgroup and below it, and returns when none is left.
 func killCgroup(all []hierarchy, cgroup string, patience time.Duration) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(patience)
+	again := time.NewTicker(pollInterval)
+	defer again.Stop()
+	for ; ; <-again.C {
 		pids, err := cgroupProcesses(all, cgroup)
 		if err != nil || len(pids) == 0 {
 			return err

@@ -29,14 +29,17 @@ func inspect(ctx context.Context, l layout, r *record) (*statusReport, error) {
 		}
 		report.dead[started.Name] = !alive
 	}
-	api, err := newAPIClient()
-	if err != nil {
-		report.nodesError = err
-		return report, nil
-	}
-	report.readiness, report.nodesError = api.nodeReadiness(ctx)
+	report.readiness, report.nodesError = askNodes(ctx)
 	_, report.dnsError = dnsReady(ctx)
 	return report, nil
+}
+
+func askNodes(ctx context.Context) (map[string]bool, error) {
+	api, err := newAPIClient()
+	if err != nil {
+		return nil, err
+	}
+	return api.nodeReadiness(ctx)
 }
 
 // problems lists what is not as it must be, the causes before their consequences.

@@ -37,7 +37,9 @@ func serve(address string) error {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
-			w.Write(ports) //nolint:errcheck // a client that has gone is no error of the server
+			if _, err := w.Write(ports); err != nil {
+				fmt.Fprintln(os.Stderr, "smoke: answer:", err)
+			}
 		})}
 	return server.ListenAndServe()
 }
@@ -47,13 +49,19 @@ func get(url string) error {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
 	for {
 		err := getOnce(ctx, url)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "smoke: asking again:", err)
-		time.Sleep(500 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
 	}
 }
 
@@ -66,7 +74,7 @@ func getOnce(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read to its end
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
