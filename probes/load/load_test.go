@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/target"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
 	"golang.org/x/sys/unix"

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
-	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/runner"

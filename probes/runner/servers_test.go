@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 )
 
 // answer is what a server sends for the number-th request of a connection, and whether it closes afterwards.

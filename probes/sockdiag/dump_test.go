@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
 

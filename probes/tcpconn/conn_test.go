@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/internal/nstest"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
 	"golang.org/x/sys/unix"
 )

@@ -1,0 +1,365 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/nstest"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/runner"
+)
+
+// environmentBeProbe makes the test binary be the probe, so that tests can run it as a process of its own.
+const environmentBeProbe = "CONNPOLICY_TEST_BE_PROBE"
+
+// nobody is a user without any privilege.
+const nobody = 65534
+
+func TestMain(m *testing.M) {
+	if os.Getenv(environmentBeProbe) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// process is a probe that runs as a process without privilege.
+type process struct {
+	command        *exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+// start starts the probe on the calling thread, and so in its network namespace.
+func start(t *testing.T, arguments ...string) *process {
+	t.Helper()
+	p := &process{command: exec.Command("/proc/self/exe", arguments...)}
+	p.command.Env = append(os.Environ(), environmentBeProbe+"=1")
+	p.command.Dir = "/"
+	p.command.Stdout, p.command.Stderr = &p.stdout, &p.stderr
+	p.command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if err := p.command.Start(); err != nil {
+		t.Error(err)
+	}
+	return p
+}
+
+// stop sends SIGTERM and returns the exit code and the time that the end took.
+func (p *process) stop(t *testing.T) (int, time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	code := p.wait()
+	return code, time.Since(begin)
+}
+
+func (p *process) wait() int {
+	// The exit code tells all that the error would.
+	_ = p.command.Wait()
+	return p.command.ProcessState.ExitCode()
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, c := range []struct{ arguments, want string }{
+		{"", "Usage"},
+		{"fly", "no command"},
+		{"run", "--target is needed"},
+		{"run --target https://x", "does not speak"},
+		{"run --target http://x --protocol UDP", "does not speak"},
+		{"run --target http://x -o xml", "text or json"},
+		{"run --target http://x --measure handshake,colour", "colour"},
+		{"run --target http://x --limit-rps 0", "above zero"},
+		{"run --target http://x --address-family ipx", "address family"},
+		{"run --target http://x more", "not expected"},
+		{"run --no-such-flag", "no-such-flag"},
+		{"load", "scheme"},
+		{"load --target tcp://x:1", "HTTP"},
+		{"load --target http://x --rate 0", "above zero"},
+		{"observe --window-seconds 1", "window"},
+		{"list all", "not expected"},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := execute(t.Context(), strings.Fields(c.arguments), &stdout, &stderr); code != exitUsage {
+			t.Errorf("probe %s: exit code %d", c.arguments, code)
+		}
+		if !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
+			t.Errorf("probe %s: wrote %q and %q, want %q in the second", c.arguments, &stdout, &stderr, c.want)
+		}
+	}
+}
+
+func TestHelpListAndVersion(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"help": "observe", "run --help": "", "list": "timeWait", "version": "",
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := execute(t.Context(), strings.Fields(arguments), &stdout, &stderr); code != exitOK {
+			t.Errorf("probe %s: exit code %d", arguments, code)
+		}
+		if !strings.Contains(stdout.String(), want) || stdout.Len()+stderr.Len() == 0 {
+			t.Errorf("probe %s: %q, %q", arguments, &stdout, &stderr)
+		}
+	}
+}
+
+func TestRunWithoutPrivilege(t *testing.T) {
+	pair := nstest.New(t)
+	listener := pair.Listen(t)
+	serve(t, listener)
+	url := "http://" + listener.Addr().String() + "/"
+	var p *process
+	pair.InClient(t, func() {
+		p = start(t, "run", "--target", url, "-o", "json", "--limit-seconds", "4", "--limit-rps", "200")
+	})
+	if code := p.wait(); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, &p.stderr)
+	}
+	var r result.Result
+	if err := json.Unmarshal(p.stdout.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	for name, meta := range runner.Outcomes(r.Measurements) {
+		if meta.Outcome != result.Measured {
+			t.Errorf("%s: %s: %s", name, meta.Outcome, meta.Cause)
+		}
+	}
+	if len(runner.Outcomes(r.Measurements)) != len(runner.Measurements()) {
+		t.Errorf("outcomes of %v", runner.Outcomes(r.Measurements))
+	}
+	if r.Target.Address != listener.Addr().String() || r.Host.Sysctls["net.ipv4.ip_local_port_range"] == "" {
+		t.Errorf("target %+v, host %+v", r.Target, r.Host)
+	}
+	if w := r.Measurements.TimeWait; w.Scenarios["clientFirst"] != result.SideClient || w.Scenarios["serverAfterClose"] != result.SideServer {
+		t.Errorf("TIME_WAIT scenarios %v", w.Scenarios)
+	}
+}
+
+// serve answers as the demo's server does.
+func serve(t *testing.T, listener net.Listener) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }))
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+}
+
+// terminationFile is a file that the probe may write, as the kubelet prepares it.
+func terminationFile(t *testing.T) string {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "termination")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(directory) })
+	path := filepath.Join(directory, "log")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{directory: 0o755, path: 0o666} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+func readTermination(t *testing.T, path string) result.Result {
+	t.Helper()
+	message, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := result.DecodeMessage(message)
+	if err != nil {
+		t.Fatalf("%v: %q", err, message)
+	}
+	return r
+}
+
+// A failed measurement is exit code 1 by hand, and 0 where the result was handed over.
+func TestFailureByHandAndInAPod(t *testing.T) {
+	pair := nstest.New(t)
+	url := "http://" + nstest.ServerAddress + ":9/"
+	path := terminationFile(t)
+	var byHand, inPod *process
+	pair.InClient(t, func() {
+		byHand = start(t, "run", "--target", url)
+		inPod = start(t, "run", "--target", url, "--termination-message", path)
+	})
+	if code := byHand.wait(); code != exitFailed || !strings.Contains(byHand.stdout.String(), "connection refused") {
+		t.Errorf("by hand: exit code %d: %s", code, &byHand.stdout)
+	}
+	if code := inPod.wait(); code != exitOK {
+		t.Errorf("in a pod: exit code %d: %s", code, &inPod.stderr)
+	}
+	r := readTermination(t, path)
+	if h := r.Measurements.Handshake; h == nil || h.Outcome != result.Failed {
+		t.Errorf("handshake %+v", h)
+	}
+}
+
+func TestTerminationBudget(t *testing.T) {
+	pair := nstest.New(t)
+	listener := pair.Listen(t)
+	serve(t, listener)
+	path := terminationFile(t)
+	var p *process
+	pair.InClient(t, func() {
+		p = start(t, "run", "--target", "http://"+listener.Addr().String(), "--limit-seconds", "3", "--limit-rps", "200",
+			"--termination-message", path, "--termination-budget-bytes", "1000")
+	})
+	if code := p.wait(); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, &p.stderr)
+	}
+	if status, err := os.Stat(path); err != nil || status.Size() > 1000 {
+		t.Errorf("%v, %v", status, err)
+	}
+	if r := readTermination(t, path); len(r.Dropped) == 0 {
+		t.Error("nothing was dropped to fit 1000 bytes")
+	}
+}
+
+func TestSIGTERMHandsOverWhatThereIs(t *testing.T) {
+	pair := nstest.New(t)
+	listener := pair.Listen(t)
+	serve(t, listener)
+	path := terminationFile(t)
+	var p *process
+	pair.InClient(t, func() {
+		p = start(t, "run", "--target", "http://"+listener.Addr().String(), "--limit-seconds", "60", "--limit-rps", "20", "--termination-message", path)
+	})
+	time.Sleep(2 * time.Second)
+	code, took := p.stop(t)
+	if code != exitOK || took > time.Second {
+		t.Errorf("exit code %d after %v: %s", code, took, &p.stderr)
+	}
+	stopped := false
+	for _, meta := range runner.Outcomes(readTermination(t, path).Measurements) {
+		stopped = stopped || meta.Outcome == result.Failed && strings.Contains(meta.Cause, "stopped by SIGTERM")
+	}
+	if !stopped {
+		t.Error("no measurement says that it was stopped")
+	}
+}
+
+func TestRefuseLocal(t *testing.T) {
+	t.Setenv(environmentRefused, "198.18.99.77")
+	for _, host := range []string{"127.0.0.1", "localhost", "[::1]", "169.254.169.254", "198.18.99.77", "[::ffff:127.0.0.1]"} {
+		var stdout, stderr bytes.Buffer
+		code := execute(t.Context(), []string{"run", "--refuse-local", "--target", "http://" + host + ":9", "-o", "json"}, &stdout, &stderr)
+		var r result.Result
+		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		for name, meta := range runner.Outcomes(r.Measurements) {
+			if meta.Outcome != result.Skipped || meta.Cause == "" {
+				t.Errorf("%s: %s is %s: %s", host, name, meta.Outcome, meta.Cause)
+			}
+		}
+		if code != exitOK || r.Spent != (result.Spent{}) || r.Target.Address != "" {
+			t.Errorf("%s: exit code %d, spent %+v", host, code, r.Spent)
+		}
+	}
+	t.Setenv(environmentRefused, "node-1")
+	var stderr bytes.Buffer
+	if code := execute(t.Context(), []string{"run", "--refuse-local", "--target", "http://198.18.99.77"}, io.Discard, &stderr); code != exitUsage {
+		t.Errorf("a name among the refused addresses: exit code %d, %s", code, &stderr)
+	}
+}
+
+func TestNameThatDoesNotResolve(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	code := execute(t.Context(), []string{"run", "--target", "http://no-such-host.invalid"}, &stdout, &stderr)
+	if code != exitFailed || !strings.Contains(stdout.String(), "does not resolve") {
+		t.Errorf("exit code %d: %s", code, &stdout)
+	}
+}
+
+// The demo's client, its server and the observer run together without privilege and agree with each other.
+func TestDemoPrograms(t *testing.T) {
+	pair := nstest.New(t)
+	pair.Sysctl(t, "net.ipv4.ip_local_port_range", "40000 40299")
+	var server, client, observer *process
+	pair.InServer(t, func() { server = start(t, "serve", "--listen", nstest.ServerAddress+":8080") })
+	pair.InClient(t, func() {
+		observer = start(t, "observe", "--listen", ":9964", "--window-seconds", "2")
+		client = start(t, "load", "--target", "http://"+nstest.ServerAddress+":8080/", "--rate", "100", "--metrics-listen", ":9090")
+	})
+	ports := 0
+	var load, seen string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		load, seen = scrape(t, pair, 9090), scrape(t, pair, 9964)
+		ports = metric(seen, `connpolicy_observer_ports_in_use{destination="198.18.99.2:8080"}`)
+		if ports == 300 && metric(load, `connpolicy_load_errors_total{cause="cannot assign requested address"}`) > 0 {
+			break
+		}
+	}
+	if own := metric(load, "connpolicy_load_ports_in_use"); ports != 300 || own != 300 {
+		t.Errorf("of 300 ports the observer sees %d in use, the client %d\n%s\n%s", ports, own, load, seen)
+	}
+	if opened := metric(seen, "connpolicy_observer_connections_opened_total"); opened < 300 || opened > 310 {
+		t.Errorf("%d connections opened, want the 300 of the ports and none by the observer", opened)
+	}
+	for name, p := range map[string]*process{"load": client, "observe": observer, "serve": server} {
+		if code, took := p.stop(t); code != exitOK || took > time.Second {
+			t.Errorf("probe %s: exit code %d %v after SIGTERM: %s", name, code, took, &p.stderr)
+		}
+	}
+}
+
+// scrape reads the metrics of a program in the client's namespace, or nothing while it does not answer.
+func scrape(t *testing.T, pair *nstest.Pair, port int) string {
+	t.Helper()
+	var text bytes.Buffer
+	pair.InServer(t, func() {
+		var dialer net.Dialer
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		connection, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", nstest.ClientAddress, port))
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		_, _ = io.WriteString(connection, "GET /metrics HTTP/1.0\r\n\r\n")
+		_, _ = io.Copy(&text, connection)
+	})
+	return text.String()
+}
+
+// metric returns a sample's value, -1 if it is not there.
+func metric(text, name string) int {
+	for line := range strings.Lines(text) {
+		var value float64
+		if rest, found := strings.CutPrefix(line, name+" "); found {
+			if _, err := fmt.Sscan(rest, &value); err == nil {
+				return int(value)
+			}
+		}
+	}
+	return -1
+}
+
+func TestSignalIsTheCause(t *testing.T) {
+	ctx, stop := withSignals(t.Context())
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	if cause := context.Cause(ctx); cause.Error() != "stopped by SIGTERM" {
+		t.Errorf("cause %v", cause)
+	}
+}
