@@ -24,7 +24,8 @@ type ConnectionPolicy struct {
 	// metadata is the standard object metadata. The name may have at most 40 characters.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	// spec is what the user asks for.
+	// spec says which workload (from) connects to what (to), how that is measured, and whether settings may be changed
+	// (tuning.mode). The shortest useful one has from and to; it measures and reports, and changes nothing.
 	// +required
 	Spec ConnectionPolicySpec `json:"spec"`
 	// status is what connpolicy found and did. It is written by the operator.
@@ -46,11 +47,11 @@ type ConnectionPolicyList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.from) || !has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode == 'Observe'",message="tuning.mode Recommend and Apply need 'from': without it there is no workload to tune"
 // +kubebuilder:validation:XValidation:rule="!has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode != 'Apply' || !has(self.observe) || !has(self.observe.pods) || self.observe.pods >= 1",message="tuning.mode Apply needs observe.pods of 1 or more: a setting counts as applied only when it was read back inside a pod"
 type ConnectionPolicySpec struct {
-	// from is the workload that opens the connections. Without it the servers alone are measured, from any node, and
-	// nothing can be tuned.
+	// from is the workload that opens the connections, in the policy's own namespace. Without it the servers alone are
+	// measured, from any node, and nothing can be tuned.
 	// +optional
 	From *WorkloadReference `json:"from,omitempty"`
-	// to lists what the workload connects to, one link each.
+	// to lists what the workload connects to: 1 to 16 links, each a Service of this cluster or a host and port.
 	// +required
 	// +listType=map
 	// +listMapKey=name
@@ -61,22 +62,24 @@ type ConnectionPolicySpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Probe ProbeSpec `json:"probe,omitzero"`
-	// observe says in how many of the workload's own pods an observer looks at its sockets.
+	// observe says in how many of the workload's own pods an observer looks at its sockets: how many connections they
+	// open, and how many local ports they hold.
 	// +optional
 	// +kubebuilder:default={}
 	Observe ObserveSpec `json:"observe,omitzero"`
-	// objectives are bounds that you set on figures. Each that is exceeded is a finding.
+	// objectives are bounds that you set on figures, such as a connect() of at most 5000 microseconds. Each that is
+	// exceeded is a finding.
 	// +optional
 	Objectives *Objectives `json:"objectives,omitempty"`
-	// audit says which rules do not apply here.
+	// audit says which rules are not judged for this policy. All are by default.
 	// +optional
 	Audit *AuditSpec `json:"audit,omitempty"`
-	// tuning says whether settings may be changed, which, and how.
+	// tuning says whether settings of the workload's pods may be changed, which, and how. Nothing is changed by default.
 	// +optional
 	// +kubebuilder:default={}
 	Tuning TuningSpec `json:"tuning,omitzero"`
-	// suspend stops everything that connpolicy does for this policy: no probe, no audit, no change. What was changed
-	// before stays as it is. To undo it, set tuning.mode to Observe instead.
+	// suspend stops, if true, everything that connpolicy does for this policy: no probe, no audit, no change. What was
+	// changed before stays as it is. To undo it, set tuning.mode to Observe instead.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }
@@ -85,7 +88,7 @@ type ConnectionPolicySpec struct {
 //
 // +structType=atomic
 type WorkloadReference struct {
-	// group is the API group of the workload: apps.
+	// group is the API group of the workload: apps, which it is by default.
 	// +optional
 	// +kubebuilder:default=apps
 	// +kubebuilder:validation:Enum=apps
@@ -131,11 +134,12 @@ type Link struct {
 	// endpoint is a host and port, in the cluster or outside of it.
 	// +optional
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
-	// protocol is TCP or HTTP (HTTP/1.1 in clear text).
+	// protocol is what is spoken on the link: TCP, which it is by default, or HTTP (HTTP/1.1 in clear text). More can be
+	// measured where it is HTTP: whether the server keeps connections for further requests.
 	// +optional
 	// +kubebuilder:default=TCP
 	Protocol Protocol `json:"protocol,omitempty"`
-	// http says which request the probe makes, where protocol is HTTP.
+	// http says which request the probe makes, where protocol is HTTP. A GET of / by default.
 	// +optional
 	HTTP *HTTPRequest `json:"http,omitempty"`
 }
@@ -178,7 +182,7 @@ type Endpoint struct {
 
 // HTTPRequest is the request that a probe makes. It is always a GET.
 type HTTPRequest struct {
-	// path of the request, with a query if need be. A cheap one, such as a health check, is the right one.
+	// path of the request, with a query if need be; / by default. A cheap one, such as a health check, is the right one.
 	// +optional
 	// +kubebuilder:default=/
 	// +kubebuilder:validation:MaxLength=1024
@@ -202,14 +206,16 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.seconds) || !has(self.intervalSeconds) || self.limits.seconds <= self.intervalSeconds",message="limits.seconds may not be above intervalSeconds: a run would not have ended when the next is due"
 type ProbeSpec struct {
-	// intervalSeconds is the time from one probe run to the next, give or take a tenth. For a run at once, change the
-	// annotation connpolicy.dev/requestedAt.
+	// intervalSeconds is the time from one probe run to the next, give or take a tenth: 600 by default, from 30 to 86400.
+	// For a run at once, change the annotation connpolicy.dev/requestedAt.
 	// +optional
 	// +kubebuilder:default=600
 	// +kubebuilder:validation:Minimum=30
 	// +kubebuilder:validation:Maximum=86400
 	IntervalSeconds int32 `json:"intervalSeconds,omitempty"`
-	// measurements names what is measured. None named: all that suit the protocol.
+	// measurements names what is measured: handshake (how long setting up a connection takes), reuse (whether the server
+	// keeps a connection for further requests) and timeWait (which side is left with TIME_WAIT, and how many connections
+	// a second the local ports allow). None named: all that suit the protocol.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -222,19 +228,19 @@ type ProbeSpec struct {
 
 // ProbeLimits bound what one probe pod may cost the target.
 type ProbeLimits struct {
-	// connections is the highest number of connections that a probe pod opens in a run.
+	// connections is the highest number of connections that a probe pod opens in a run: 200 by default, from 10 to 2000.
 	// +optional
 	// +kubebuilder:default=200
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=2000
 	Connections int32 `json:"connections,omitempty"`
-	// requestsPerSecond bounds the rate of connections and of requests.
+	// requestsPerSecond bounds the rate of connections and of requests: 50 by default, from 1 to 500.
 	// +optional
 	// +kubebuilder:default=50
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=500
 	RequestsPerSecond int32 `json:"requestsPerSecond,omitempty"`
-	// seconds is the longest time that a probe pod measures.
+	// seconds is the longest time that a probe pod measures: 30 by default, from 5 to 300.
 	// +optional
 	// +kubebuilder:default=30
 	// +kubebuilder:validation:Minimum=5
@@ -245,7 +251,7 @@ type ProbeLimits struct {
 // ObserveSpec says in how many of the workload's pods an observer looks.
 type ObserveSpec struct {
 	// pods is the number of the workload's pods that get an observer, an ephemeral container that reads the pod's own
-	// sockets without privilege. It stays for the pod's life. 0: none.
+	// sockets without privilege. It stays for the pod's life. 2 by default and at the most; 0: none.
 	// +optional
 	// +kubebuilder:default=2
 	// +kubebuilder:validation:Minimum=0
@@ -316,7 +322,9 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.approve) || size(self.approve) == 0 || self.mode == 'Recommend'",message="'approve' has a meaning only where mode is Recommend; in Apply everything is approved, in Observe nothing is proposed"
 type TuningSpec struct {
-	// mode is Observe (measure and report), Recommend (propose, and carry out what 'approve' names) or Apply.
+	// mode says how far connpolicy may go: Observe, the mode by default, measures and reports; Recommend also proposes
+	// changes, and carries out those that 'approve' names; Apply carries out what it proposes, in namespaces with the
+	// label connpolicy.dev/tuning=enabled.
 	// +optional
 	// +kubebuilder:default=Observe
 	Mode TuningMode `json:"mode,omitempty"`
@@ -327,13 +335,16 @@ type TuningSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^sha256-[0-9a-f]{16}$`
 	// +kubebuilder:validation:items:MaxLength=23
 	Approve []string `json:"approve,omitempty"`
-	// knobs names the settings that may be changed, with bounds. None named: all, within what is safe.
+	// knobs names the settings that may be changed, with bounds; ephemeralPorts is the one that there is. None named:
+	// all, within what is safe.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Knobs []KnobBounds `json:"knobs,omitempty"`
-	// disruption says how running pods come to new settings, and how they lose them again: None or Restart.
+	// disruption says how running pods come to new settings, and how they lose them again: None, as it is by default,
+	// leaves them alone, and only pods that are created anyway get the settings; Restart replaces them as kubectl rollout
+	// restart does.
 	// +optional
 	// +kubebuilder:default=None
 	Disruption Disruption `json:"disruption,omitempty"`
@@ -352,7 +363,7 @@ const KnobEphemeralPorts KnobName = "ephemeralPorts"
 // +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",message="a knob's min may not be above its max"
 // +kubebuilder:validation:XValidation:rule="self.name != 'ephemeralPorts' || ((!has(self.min) || (self.min >= 1024 && self.min <= 65535)) && (!has(self.max) || (self.max >= 1024 && self.max <= 65535)))",message="min and max of ephemeralPorts are port numbers from 1024 to 65535: the lowest and the highest port that the range may contain"
 type KnobBounds struct {
-	// name of the knob.
+	// name of the knob: ephemeralPorts, the range of local ports that connect() chooses from.
 	// +required
 	Name KnobName `json:"name"`
 	// min is the lowest value. For ephemeralPorts: the lowest port number that the range may contain.

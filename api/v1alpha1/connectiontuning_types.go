@@ -55,7 +55,8 @@ type ConnectionTuningSpec struct {
 	// knobs are the values that new pods get. Absent: nothing is changed.
 	// +optional
 	Knobs *KnobValues `json:"knobs,omitempty"`
-	// disruption says how running pods come to the values, and how they lose them when the tuning is deleted.
+	// disruption says how running pods come to the values, and how they lose them when the tuning is deleted. It is None
+	// by default.
 	// +optional
 	// +kubebuilder:default=None
 	Disruption Disruption `json:"disruption,omitempty"`
