@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/controllers/policy"
+	"github.com/connpolicy/connpolicy/controllers/trim"
+	"github.com/connpolicy/connpolicy/controllers/tuning"
+)
+
+// stopTimeout is how long reconciles under way may take to end. It is below the pod's grace period.
+const stopTimeout = 8 * time.Second
+
+func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register the kinds: %w", err)
+		}
+	}
+	mgr, err := ctrl.NewManager(config, manager.Options{
+		Scheme: scheme,
+		Cache: cache.Options{
+			DefaultTransform: trim.ManagedFields,
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Pod{}:  {Transform: trim.Pod},
+				&corev1.Node{}: {Transform: trim.Node},
+			},
+		},
+		// What a reconcile wrote, the next one reads: pods are created by what the status says.
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Metrics: metricsserver.Options{
+			BindAddress:    o.metricsAddress,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+		},
+		HealthProbeBindAddress:        o.healthAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "connpolicy-manager",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends with the manager
+		GracefulShutdownTimeout:       new(stopTimeout),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return nil, fmt.Errorf("add the readiness check: %w", err)
+	}
+	return mgr, nil
+}
+
+func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
+	places := &limits.Places{
+		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: o.maxProbes, OnNode: o.maxProbesPerNode,
+	}
+	policies := &policy.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
+		Events: mgr.GetEventRecorder("connpolicy"), HTTP: observerClient(), Now: time.Now,
+		ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
+		ObserverPort: o.observerPort, Ceilings: o.ceilings,
+	}
+	if err := policies.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("set up the policy controller: %w", err)
+	}
+	tunings := &tuning.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
+		Recorder: mgr.GetEventRecorder("connpolicy"), ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
+		MayApply: o.enableApply, NodePorts: o.nodePorts,
+	}
+	if err := tunings.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the tuning controller: %w", err)
+	}
+	return nil
+}
+
+// observerClient reads observers in pods: directly, and only there.
+func observerClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:     (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			MaxIdleConns:    100,
+			IdleConnTimeout: 90 * time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
