@@ -80,6 +80,8 @@ func (r *Reconciler) startCanary(ctx context.Context, t *v1alpha1.ConnectionTuni
 		Limits:          canaryLimits,
 		Sysctls:         podSysctls(start.Values),
 		RefuseAddresses: g.nodeAddresses,
+
+		PriorityClassName: r.ProbePriorityClass,
 	})
 	err := r.Places.Create(ctx, pod)
 	var noPlace *limits.NoPlaceError

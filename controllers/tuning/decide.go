@@ -175,10 +175,11 @@ func (d *draft) standStill() {
 	d.undoIfWithdrawn()
 }
 
-// describePlan says what is recommended. A plan that only keeps what it recommended before has no new reasons.
+// describePlan says what is recommended. Where nobody asks for the values any more because they serve, the reasons stay
+// for which they were chosen.
 func (d *draft) describePlan() {
 	status := &d.tuning.Status
-	if d.Plan.Hash != "" && d.Plan.Hash == status.Hash && len(d.Plan.Recommendations) == 0 {
+	if d.Plan.Hash != "" && d.Plan.Hash == status.Hash && len(d.Plan.Demands) == 0 && len(status.Demands) > 0 {
 		return
 	}
 	status.Hash = d.Plan.Hash

@@ -593,6 +593,31 @@ func TestUndoIsBounded(t *testing.T) {
 	}
 }
 
+// TestAllInOneSecond: the API keeps times in whole seconds, and the whole way may be gone within one.
+func TestAllInOneSecond(t *testing.T) {
+	w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)
+	stop := func() { w.Now = noon.Add(-5 * time.Second) }
+	stop()
+	w.step()
+	w.finishCanaries(brought(wide))
+	stop()
+	w.step()
+	stop()
+	w.step()
+	w.admit()
+	stop()
+	if decision := w.step(); decision.RestartAt == nil {
+		t.Fatal("the pods are not replaced to get the values")
+	}
+	w.rollOutTo(2, w.stamp())
+	w.deleteTuning()
+	w.admit()
+	stop()
+	if decision := w.step(); decision.RestartAt == nil {
+		t.Fatal("the pods are not replaced to lose the values")
+	}
+}
+
 // TestSuspended leaves everything as it is, unless it does harm.
 func TestSuspended(t *testing.T) {
 	w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)

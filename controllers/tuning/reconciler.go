@@ -26,8 +26,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Places gives out the places for canary pods, shared with the probe pods.
 	Places *limits.Places
-	// ProbeImage is the image of canary pods.
-	ProbeImage string
+	// ProbeImage is the image of canary pods, ProbePriorityClass their PriorityClass. Empty: the cluster's default.
+	ProbeImage, ProbePriorityClass string
 	// MayApply says whether workloads may be changed (--enable-apply).
 	MayApply bool
 	// NodePorts is the cluster's NodePort range (--node-port-range).

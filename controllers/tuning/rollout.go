@@ -43,7 +43,7 @@ func (d *draft) rollOut(g goal) {
 	d.setSpec(g)
 	d.tuning.Status.Undo = nil
 	if r := d.tuning.Status.Rollout; r == nil || r.Revision != g.revision {
-		d.tuning.Status.Rollout = &v1alpha1.RolloutStatus{Revision: g.revision, StartedAt: &metav1.Time{Time: d.Now}}
+		d.tuning.Status.Rollout = &v1alpha1.RolloutStatus{Revision: g.revision, StartedAt: &metav1.Time{Time: d.startTime()}}
 	}
 	d.adoptRestart()
 	counted := d.count(g)
@@ -77,6 +77,14 @@ func (d *draft) adoptRestart() {
 		r.Restarts++
 		r.RestartedAt = &metav1.Time{Time: d.Workload.RestartedAt}
 	}
+}
+
+// startTime is now, but not before the last replacement of the pods, so that what comes after it can be told from it.
+func (d *draft) startTime() time.Time {
+	if d.Workload != nil && d.Workload.RestartedAt.After(d.Now) {
+		return d.Workload.RestartedAt
+	}
+	return d.Now
 }
 
 func lastRestart(r *v1alpha1.RolloutStatus) time.Time {

@@ -97,7 +97,7 @@ func (d *draft) refuse(o obstacle) {
 func (d *draft) putIn(g goal, kinds int) {
 	d.setSpec(g)
 	d.tuning.Status.Undo = nil
-	d.tuning.Status.Rollout = &v1alpha1.RolloutStatus{Revision: g.revision, StartedAt: &metav1.Time{Time: d.Now}}
+	d.tuning.Status.Rollout = &v1alpha1.RolloutStatus{Revision: g.revision, StartedAt: &metav1.Time{Time: d.startTime()}}
 	d.count(g)
 	message := fmt.Sprintf("Read back in a canary on %d kind(s) of node; new pods of the workload get the values from now on.", kinds)
 	d.record(g.revision, v1alpha1.ReasonApplying, message)

@@ -64,7 +64,7 @@ func (d *draft) finishDeletion() {
 func (d *draft) undo() string {
 	stamped := d.stampedPods()
 	if d.tuning.Status.Undo == nil {
-		d.tuning.Status.Undo = &v1alpha1.UndoStatus{StartedAt: metav1.NewTime(d.Now)}
+		d.tuning.Status.Undo = &v1alpha1.UndoStatus{StartedAt: metav1.NewTime(d.startTime())}
 	}
 	progress := d.tuning.Status.Undo
 	progress.Stamped = int32(stamped)
