@@ -80,10 +80,8 @@ func (l *launcher) command(ctx context.Context, s surroundings, command []string
 	if err != nil {
 		return nil, fmt.Errorf("encode where to run: %w", err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the lab's own program: %w", err)
-	}
+	// By this name it is found even when its file was built anew meanwhile (proc_pid_exe(5)).
+	const self = "/proc/self/exe"
 	cmd := exec.CommandContext(ctx, self, append([]string{enterCommand, string(encoded)}, command...)...)
 	cmd.Dir = "/"
 	cmd.Env = []string{
