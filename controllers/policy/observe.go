@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	if s.policy.Spec.Observe.Pods != nil {
 		count = int(*s.policy.Spec.Observe.Pods)
 	}
-	every := readEvery(s.policy.Spec.Tuning.Mode, tuningMoves(s.tuning), s.before.Status.PortUtilizationPercent)
+	every := readEvery(s.policy.Spec.Tuning.Mode, s.deciding(), s.before.Status.PortUtilizationPercent)
 
 	var readings sync.WaitGroup
 	for _, pod := range chooseObserved(s.source.pods, count) {
@@ -62,6 +63,13 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		}
 	}
 	return nil
+}
+
+// deciding: the next figures decide something, for the tuning is on its way or ports could not be judged yet.
+func (s *scope) deciding() bool {
+	return tuningMoves(s.tuning) || slices.ContainsFunc(s.links, func(l *link) bool {
+		return l.report != nil && !portsJudged(l.report.Status.Verdicts)
+	})
 }
 
 // look adds an observer to a pod that has none, or reads the one that it has.

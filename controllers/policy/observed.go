@@ -78,8 +78,8 @@ func ready(pod *corev1.Pod) bool {
 func stamp(pod *corev1.Pod) string { return pod.Annotations[v1alpha1.AnnotationTuning] }
 
 // readEvery is how often observers are read: often while their figures decide something.
-func readEvery(mode v1alpha1.TuningMode, tuningMoves bool, highestPercent *int32) time.Duration {
-	if mode != v1alpha1.ModeObserve && tuningMoves || highestPercent != nil && *highestPercent >= watchedPercent {
+func readEvery(mode v1alpha1.TuningMode, deciding bool, highestPercent *int32) time.Duration {
+	if mode != v1alpha1.ModeObserve && deciding || highestPercent != nil && *highestPercent >= watchedPercent {
 		return readOften
 	}
 	return readSeldom

@@ -69,12 +69,21 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		Observers:  observerReadings(s.observed, audit.PortUses(in)),
 		KeyFigures: &figures,
 		Verdicts:   verdicts(audit.Judge(in)),
-		History:    slices.Concat([]v1alpha1.HistoryEntry{{Time: now, KeyFigures: figures}}, history),
+		History:    addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
 	}
-	status.History = status.History[:min(len(status.History), maximumHistory)]
 	status.Findings = countFindings(status.Verdicts)
 	status.WorstFinding = worstFinding(status.Verdicts)
 	return fit(status)
+}
+
+// addHistory puts an entry first, unless it says within the hour what the one before it says.
+func addHistory(history []v1alpha1.HistoryEntry, entry v1alpha1.HistoryEntry) []v1alpha1.HistoryEntry {
+	if len(history) > 0 && !figuresDiffer(&history[0].KeyFigures, &entry.KeyFigures) &&
+		entry.Time.Sub(history[0].Time.Time) < writeAtLeast {
+		return history
+	}
+	longer := slices.Concat([]v1alpha1.HistoryEntry{entry}, history)
+	return longer[:min(len(longer), maximumHistory)]
 }
 
 func keyFigures(figures audit.KeyFigures) v1alpha1.KeyFigures {
@@ -167,6 +176,18 @@ func addFinding(count v1alpha1.FindingCount, severity v1alpha1.Severity) v1alpha
 		count.Info++
 	}
 	return count
+}
+
+// portsJudged says whether every rule about ports could be judged.
+func portsJudged(list []v1alpha1.Verdict) bool {
+	for _, rule := range audit.Rules() {
+		if rule.Category == audit.CategoryPorts && slices.ContainsFunc(list, func(v v1alpha1.Verdict) bool {
+			return v.Rule == rule.ID && v.Result == v1alpha1.VerdictUnknown
+		}) {
+			return false
+		}
+	}
+	return len(list) > 0
 }
 
 // worstFinding is the message of the gravest finding, the first of its kind; empty if there is none.

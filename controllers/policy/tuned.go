@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
-	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // tuned says where the workload's tuning stands, as its own status tells.
@@ -29,18 +28,15 @@ func (s *scope) tuned() state {
 	}
 }
 
-// nothingToTune: every link was looked at from inside, and no port figure asks for a change. Above the share that is
-// watched, the tuning controller may be about to answer.
+// nothingToTune: the ports were judged on every link, and no figure asks for a change. Above the share that is watched,
+// the tuning controller may be about to answer.
 func (s *scope) nothingToTune() bool {
 	return !slices.ContainsFunc(s.links, func(l *link) bool {
-		if l.report == nil || l.report.Status.KeyFigures == nil {
+		if l.report == nil || l.report.Status.KeyFigures == nil || !portsJudged(l.report.Status.Verdicts) {
 			return true
 		}
-		seen := slices.ContainsFunc(l.report.Status.Observers, func(o v1alpha1.ObserverReading) bool {
-			return o.Outcome == string(result.Measured)
-		})
 		percent := l.report.Status.KeyFigures.PortUtilizationPercent
-		return !seen || percent == nil || *percent >= watchedPercent
+		return percent == nil || *percent >= watchedPercent
 	})
 }
 
