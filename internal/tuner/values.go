@@ -8,7 +8,8 @@ import (
 // kernelDefault is the range of a new network namespace (net/ipv4/af_inet.c, inet_init_net).
 func kernelDefault() PortRange { return PortRange{First: 32768, Last: 60999} }
 
-// rangeOf returns the range that a pod's sysctls name, the kernel's default where they do not.
+// rangeOf returns the range that a pod's sysctls name, the kernel's default where they do not. An observer that cannot
+// read the range does not know the available ports either, and such a pod asks for nothing.
 func rangeOf(sysctls map[string]string) PortRange {
 	r, err := ports.ParseRange(sysctls[sysctlPortRange])
 	if err != nil {

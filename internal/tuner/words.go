@@ -41,10 +41,13 @@ func (p planner) reason(values v1alpha1.KnobValues, worst podDemand) string {
 		sentences = append(sentences, fmt.Sprintf(
 			"From %d %% on the ports themselves bound what can be seen: an attempt that found none leaves no trace, so how many would be enough is not known, and the widest safe range is recommended.",
 			censoredPercent))
+	case worst.asks && worst.held >= worst.untuned():
+		sentences = append(sentences, fmt.Sprintf("Without the wider range there would be %s ports, and connections would fail.",
+			figure.Count(worst.untuned())))
 	case worst.asks && worst.pod.Tuned:
 		sentences = append(sentences, fmt.Sprintf(
 			"Without the wider range that would be %s of %s ports; from half of them on connect() searches long for a free one.",
-			figure.PercentDown(worst.held, untunedPorts), figure.Count(untunedPorts)))
+			figure.PercentDown(worst.held, worst.untuned()), figure.Count(worst.untuned())))
 	case worst.asks:
 		sentences = append(sentences, fmt.Sprintf(
 			"From half of the ports on connect() searches long for a free one; to hold at most %d %%, %s ports are needed.",
