@@ -31,11 +31,12 @@ const (
 	// ConditionProgressing is True while the tuning is on its way. Neutral polarity.
 	// Reasons: ReasonAwaitingApproval, ReasonCanary, ReasonApplying, ReasonComparing, ReasonUndoing; when False:
 	// ReasonVerified, ReasonForbidden, ReasonConflict, ReasonUnsupported, ReasonOverridden, ReasonInconclusive,
-	// ReasonRolledBack, ReasonNothingToTune.
+	// ReasonRolledBack, ReasonNothingToTune, ReasonNotJudged, ReasonNotEnabled, ReasonWorkloadNotFound.
 	ConditionProgressing = "Progressing"
 	// ConditionVerified is True when the values were read back inside the workload's pods. Positive polarity.
 	// Reasons: ReasonVerified, ReasonNotCompared, ReasonInconclusive, ReasonForbidden, ReasonRolledBack,
-	// ReasonOverridden, ReasonConflict, ReasonUnsupported, ReasonAwaitingApproval, ReasonApplying, ReasonCanary.
+	// ReasonOverridden, ReasonConflict, ReasonUnsupported, ReasonAwaitingApproval, ReasonApplying, ReasonCanary,
+	// ReasonNothingToTune, ReasonNotJudged, ReasonNotEnabled, ReasonWorkloadNotFound.
 	ConditionVerified = "Verified"
 )
 

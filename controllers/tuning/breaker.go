@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -11,7 +12,11 @@ import (
 	"github.com/connpolicy/connpolicy/internal/tuner"
 )
 
-const rejectedKept = 10
+const (
+	rejectedKept = 10
+	// sandboxLook is how often a pod without a sandbox is looked at: its status does not change when the sandbox fails.
+	sandboxLook = 10 * time.Second
+)
 
 // breakCircuit takes the values in force back at once if they keep one pod, anywhere, from running.
 func (d *draft) breakCircuit() {
@@ -19,6 +24,9 @@ func (d *draft) breakCircuit() {
 		return
 	}
 	revision := tuner.Revision(*d.current)
+	if slices.ContainsFunc(d.Pods, func(pod Pod) bool { return pod.Waiting }) {
+		d.lookAgain(sandboxLook)
+	}
 	if message := d.refusal(revision); message != "" {
 		d.reject(revision, v1alpha1.ReasonForbidden, message)
 		d.current = nil
@@ -34,7 +42,7 @@ func (d *draft) breakCircuit() {
 func (d *draft) refusal(revision string) string {
 	for _, pod := range d.Pods {
 		if pod.Stamp == d.stamp(revision) && !d.isOlderThanRollout(pod) && namesSysctl(pod.Refusal, *d.current) {
-			return fmt.Sprintf("The kubelet refused pod %s: %s.", pod.Name, strings.TrimSuffix(pod.Refusal, "."))
+			return fmt.Sprintf("The node refused pod %s: %s.", pod.Name, strings.TrimSuffix(pod.Refusal, "."))
 		}
 	}
 	if message := d.creationRefusal(); namesSysctl(message, *d.current) {
@@ -72,8 +80,10 @@ func (d *draft) failedRollout(revision string) string {
 		strings.TrimSuffix(d.Workload.RolloutFailure, "."))
 }
 
-// namesSysctl says whether a message is about a sysctl that values set, and not about one of the pod's own.
+// namesSysctl says whether a message is about a sysctl that values set, and not about one of the pod's own. Container
+// runtimes write its name as a path too.
 func namesSysctl(message string, values v1alpha1.KnobValues) bool {
+	message = strings.ReplaceAll(message, "/", ".")
 	return slices.ContainsFunc(tuner.Sysctls(values), func(sysctl tuner.Sysctl) bool {
 		return strings.Contains(message, sysctl.Name)
 	})

@@ -286,6 +286,14 @@ func TestCircuitBreaker(t *testing.T) {
 		"kubelet refuses a pod": {func(w *world) {
 			w.Pods = append(w.Pods, Pod{Name: "refused", Created: w.Now, Stamp: w.stamp(), Refusal: forbidden})
 		}, v1alpha1.ReasonForbidden},
+		"the kernel refuses a value": {func(w *world) {
+			w.Pods = append(w.Pods, Pod{Name: "waiting", Created: w.Now, Stamp: w.stamp(), Alive: true, Waiting: true,
+				Refusal: "Failed to create pod sandbox: write proc/./sys/net/ipv4/ip_local_port_range: invalid argument"})
+		}, v1alpha1.ReasonForbidden},
+		"a sandbox fails for another reason": {func(w *world) {
+			w.Pods = append(w.Pods, Pod{Name: "waiting", Created: w.Now, Stamp: w.stamp(), Alive: true, Waiting: true,
+				Refusal: "Failed to create pod sandbox: plugin type=bridge failed"})
+		}, ""},
 		"kubelet refuses a pod for a sysctl of its own": {func(w *world) {
 			w.Pods = append(w.Pods, Pod{Name: "refused", Created: w.Now, Stamp: w.stamp(),
 				Refusal: strings.ReplaceAll(forbidden, "ip_local_port_range", "tcp_rfc1337")})
@@ -398,6 +406,25 @@ func TestTrial(t *testing.T) {
 				t.Error("a rejected revision is tried again")
 			}
 		})
+	}
+}
+
+// TestTrialWithoutSandbox: a value that the kernel refuses keeps the canary from starting, and an event alone says why.
+func TestTrialWithoutSandbox(t *testing.T) {
+	for failure, refused := range map[string]bool{
+		"failed to write sysctl net.ipv4.ip_local_port_range: invalid argument": true,
+		"plugin type=bridge failed": false,
+	} {
+		w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)
+		w.step()
+		for name, pod := range w.CanaryPods {
+			pod.SandboxFailure = failure
+			w.CanaryPods[name] = pod
+		}
+		w.step()
+		if got := len(w.Tuning.Status.Rejected) == 1; got != refused {
+			t.Errorf("%q: rejected is %v, want %v", failure, got, refused)
+		}
 	}
 }
 

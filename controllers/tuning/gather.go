@@ -96,7 +96,7 @@ func (r *Reconciler) gatherWorkload(ctx context.Context, namespace string, g *ga
 	}
 	g.source = source
 	g.state.Workload = &source.facts
-	if g.state.Pods, err = source.listPods(ctx, r.Client, namespace); err != nil {
+	if g.state.Pods, err = r.listPods(ctx, source, namespace); err != nil {
 		return err
 	}
 	var nodes corev1.NodeList
@@ -139,7 +139,7 @@ func (r *Reconciler) gatherCanaries(ctx context.Context, g *gathered) error {
 	if g.state.Tuning == nil {
 		return nil
 	}
-	canaries, err := listCanaryPods(ctx, r.Client, g.state)
+	canaries, err := r.listCanaryPods(ctx, g.state)
 	g.state.CanaryPods = canaries
 	return err
 }

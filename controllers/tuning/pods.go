@@ -18,19 +18,25 @@ import (
 const reasonSysctlForbidden = "SysctlForbidden"
 
 // listPods lists the pods of a workload. Those that are being deleted are on their way out and are left away.
-func (s *source) listPods(ctx context.Context, reader client.Reader, namespace string) ([]Pod, error) {
+func (r *Reconciler) listPods(ctx context.Context, s *source, namespace string) ([]Pod, error) {
 	selector, err := metav1.LabelSelectorAsSelector(s.selector)
 	if err != nil {
 		return nil, fmt.Errorf("read the workload's selector: %w", err)
 	}
 	var list corev1.PodList
-	if err := reader.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
 		return nil, fmt.Errorf("list the workload's pods: %w", err)
 	}
 	var pods []Pod
 	for i := range list.Items {
 		if pod := &list.Items[i]; pod.DeletionTimestamp == nil && s.created(pod) {
-			pods = append(pods, podOf(pod))
+			p := podOf(pod)
+			if p.Waiting {
+				if p.Refusal, err = sandboxFailure(ctx, r.Live, pod); err != nil {
+					return nil, err
+				}
+			}
+			pods = append(pods, p)
 		}
 	}
 	return pods, nil
@@ -54,22 +60,31 @@ func podOf(pod *corev1.Pod) Pod {
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == reasonSysctlForbidden {
 		p.Refusal = pod.Status.Message
 	}
+	p.Waiting = p.Stamp != "" && lacksSandbox(pod)
 	return p
 }
 
 // listCanaryPods lists the canary pods that the operator created for a tuning, by name, with what became of them.
-func listCanaryPods(ctx context.Context, reader client.Reader, s State) (map[string]CanaryPod, error) {
+func (r *Reconciler) listCanaryPods(ctx context.Context, s State) (map[string]CanaryPod, error) {
 	var list corev1.PodList
-	if err := reader.List(ctx, &list, client.InNamespace(s.Namespace.Name),
+	if err := r.Client.List(ctx, &list, client.InNamespace(s.Namespace.Name),
 		client.MatchingLabels{v1alpha1.LabelRole: v1alpha1.RoleCanary}); err != nil {
 		return nil, fmt.Errorf("list canary pods: %w", err)
 	}
 	canaries := map[string]CanaryPod{}
 	for i := range list.Items {
 		pod := &list.Items[i]
-		if metav1.IsControlledBy(pod, s.Tuning) {
-			canaries[pod.Name] = CanaryPod{UID: string(pod.UID), Reading: probepod.Read(pod, s.Now)}
+		if !metav1.IsControlledBy(pod, s.Tuning) {
+			continue
 		}
+		canary := CanaryPod{UID: string(pod.UID), Reading: probepod.Read(pod, s.Now)}
+		if lacksSandbox(pod) {
+			var err error
+			if canary.SandboxFailure, err = sandboxFailure(ctx, r.Live, pod); err != nil {
+				return nil, err
+			}
+		}
+		canaries[pod.Name] = canary
 	}
 	return canaries, nil
 }

@@ -73,8 +73,10 @@ type Pod struct {
 	Stamp string
 	// Alive pods have neither failed nor succeeded.
 	Alive bool
-	// Refusal is the message with which the kubelet refused a sysctl of the pod. Empty: it did not.
+	// Refusal is the message with which the kubelet refused the pod, or could not make its sandbox. Empty: neither.
 	Refusal string
+	// Waiting pods have a stamp and no sandbox yet: a value may still be refused.
+	Waiting bool
 }
 
 // Reading is what an observer saw in a pod.
@@ -101,6 +103,8 @@ type NodeKind struct {
 type CanaryPod struct {
 	UID     string
 	Reading probepod.Reading
+	// SandboxFailure is why its sandbox could not be made. Empty: nothing is known to stand in the way.
+	SandboxFailure string
 }
 
 // Admission is the API server's answer to a pod of the workload that was only tried (dry run).

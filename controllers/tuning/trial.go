@@ -133,6 +133,8 @@ func (d *draft) look(canary *v1alpha1.Canary, g goal) *obstacle {
 	case !exists || pod.UID != canary.UID:
 		d.retryCanary(canary, outcomeLost, "The pod was deleted before its result was read.")
 		return nil
+	case namesSysctl(pod.SandboxFailure, g.values):
+		return d.refused(canary, pod.SandboxFailure)
 	case !pod.Reading.Finished:
 		canary.Cause = shorten(pod.Reading.Cause)
 		return nil
