@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/connpolicy/connpolicy/probes/runner"
 	"github.com/spf13/pflag"
+
+	"github.com/connpolicy/connpolicy/probes/runner"
 )
 
 func runList(_ context.Context, arguments []string, stdout, stderr io.Writer) error {

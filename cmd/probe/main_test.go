@@ -159,16 +159,12 @@ func serve(t *testing.T, listener net.Listener) {
 // terminationFile is a file that the probe may write, as the kubelet prepares it.
 func terminationFile(t *testing.T) string {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "termination")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(directory) })
+	directory := t.TempDir()
 	path := filepath.Join(directory, "log")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, mode := range map[string]os.FileMode{directory: 0o755, path: 0o666} {
+	for name, mode := range map[string]os.FileMode{filepath.Dir(directory): 0o755, directory: 0o755, path: 0o666} {
 		if err := os.Chmod(name, mode); err != nil {
 			t.Fatal(err)
 		}

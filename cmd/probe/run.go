@@ -7,13 +7,14 @@ import (
 	"io"
 	"os"
 
+	"github.com/spf13/pflag"
+
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/report"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/runner"
 	"github.com/connpolicy/connpolicy/probes/target"
-	"github.com/spf13/pflag"
 )
 
 // environmentRefused names the variable that lists addresses which --refuse-local refuses too.

@@ -8,13 +8,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/connpolicy/connpolicy/probes/load"
 	"github.com/connpolicy/connpolicy/probes/observer"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/server"
 	"github.com/connpolicy/connpolicy/probes/target"
-	"github.com/spf13/pflag"
 )
 
 func runServe(ctx context.Context, arguments []string, _, stderr io.Writer) error {

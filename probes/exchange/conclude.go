@@ -6,10 +6,11 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
-	"golang.org/x/sys/unix"
 )
 
 // Course is how a measurement went, for the conclusion from it.

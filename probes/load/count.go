@@ -3,11 +3,13 @@ package load
 import (
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/tcpconn"
 	"golang.org/x/sys/unix"
+
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
 
 // timeWait is how long Linux keeps the port of a connection that this side closed first (include/net/tcp.h,
@@ -36,18 +38,18 @@ type count struct {
 
 // snapshot is a copy of the counts at one time.
 type snapshot struct {
-	requests, connections, notSent uint64
-	errors                         map[string]uint64
+	requests, connections, notSent int
+	errors                         map[string]int
 	lastError                      string
-	connectBuckets                 []uint64 // one a bound, and one for what exceeds them all; not cumulative
+	connectBuckets                 []int // one a bound, and one for what exceeds them all; not cumulative
 	connectSumSeconds              float64
 	open, portsInUse               int
 }
 
 func newCount(started time.Time) *count {
 	return &count{started: started, counts: snapshot{
-		errors:         map[string]uint64{},
-		connectBuckets: make([]uint64, len(connectBoundsSeconds())+1),
+		errors:         map[string]int{},
+		connectBuckets: make([]int, len(connectBoundsSeconds())+1),
 	}}
 }
 
@@ -101,7 +103,7 @@ func (c *count) failed(cause string, err error) {
 func (c *count) notSent(number int) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	c.counts.notSent += uint64(number)
+	c.counts.notSent += number
 }
 
 func (c *count) snapshot(now time.Time) snapshot {
@@ -110,13 +112,13 @@ func (c *count) snapshot(now time.Time) snapshot {
 	c.release(now)
 	copied := c.counts
 	copied.errors = maps.Clone(c.counts.errors)
-	copied.connectBuckets = append([]uint64(nil), c.counts.connectBuckets...)
+	copied.connectBuckets = slices.Clone(c.counts.connectBuckets)
 	copied.portsInUse = copied.open + len(c.closings)
 	return copied
 }
 
-func (s snapshot) allErrors() uint64 {
-	var sum uint64
+func (s snapshot) allErrors() int {
+	sum := 0
 	for _, number := range s.errors {
 		sum += number
 	}

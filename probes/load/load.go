@@ -175,4 +175,4 @@ func (l *Load) logProgress(ctx context.Context) {
 	}
 }
 
-func perSecond(number uint64) float64 { return float64(number) / logEvery.Seconds() }
+func perSecond(number int) float64 { return float64(number) / logEvery.Seconds() }

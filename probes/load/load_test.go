@@ -14,10 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/target"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
-	"golang.org/x/sys/unix"
 )
 
 func newLoad(t *testing.T, url string, rate float64, threads int) *Load {
@@ -68,14 +69,15 @@ func TestEveryRequestHasAConnectionThatTheClientClosesFirst(t *testing.T) {
 	if due := s.requests + s.allErrors() + s.notSent; due < 380 || due > 401 || s.requests < 100 {
 		t.Errorf("%d requests in two seconds at 200/s, %d not sent, errors %v", s.requests, s.notSent, s.errors)
 	}
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && clientFirst.Load() != connections.Load(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && clientFirst.Load() != connections.Load(); {
+		time.Sleep(time.Millisecond)
 	}
 	// The stop or a timeout may have cut one off that the server saw.
-	if cutOff := connections.Load() - int64(s.connections); cutOff < 0 || cutOff > 1+int64(s.allErrors()) || requests.Load() < int64(s.requests) || clientFirst.Load() != connections.Load() {
+	if cutOff := int(connections.Load()) - s.connections; cutOff < 0 || cutOff > 1+s.allErrors() || int(requests.Load()) < s.requests || clientFirst.Load() != connections.Load() {
 		t.Errorf("the server saw %d connections, %d requests, %d closed by the client; the load says %d connections, %d requests",
 			connections.Load(), requests.Load(), clientFirst.Load(), s.connections, s.requests)
 	}
-	if s.portsInUse != int(s.connections) {
+	if s.portsInUse != s.connections {
 		t.Errorf("%d ports in use after %d connections", s.portsInUse, s.connections)
 	}
 }
@@ -118,7 +120,7 @@ func TestPortsRunOutAndTheErrorIsCounted(t *testing.T) {
 	s := l.count.snapshot(time.Now())
 	// A connect that a busy machine let time out takes a port too.
 	timedOut := s.errors["timed out"]
-	if s.connections+timedOut < 50 || s.connections > 50 || s.portsInUse != int(s.connections) || s.errors["cannot assign requested address"] == 0 {
+	if s.connections+timedOut < 50 || s.connections > 50 || s.portsInUse != s.connections || s.errors["cannot assign requested address"] == 0 {
 		t.Errorf("%d connections on 50 ports, %d in use, errors %v", s.connections, s.portsInUse, s.errors)
 	}
 	if timedOut == 0 && s.lastError != "connect: cannot assign requested address" {

@@ -50,7 +50,7 @@ func (s snapshot) write(w *exposition.Writer) {
 func (s snapshot) writeConnectTimes(w *exposition.Writer) {
 	w.Metric(metricConnectSeconds, exposition.Histogram, "Time from connect() to an established connection.")
 	bounds := append(connectBoundsSeconds(), math.Inf(1))
-	var cumulative uint64
+	cumulative := 0
 	for i, bound := range bounds {
 		cumulative += s.connectBuckets[i]
 		text := "+Inf"

@@ -3,8 +3,10 @@
 package nstest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,16 +49,47 @@ func New(t *testing.T) *Pair {
 	name := uniqueName(t)
 	p := &Pair{client: name + "c", server: name + "s"}
 	for _, namespace := range []string{p.client, p.server} {
-		run(t, "ip", "netns", "add", namespace)
-		t.Cleanup(func() { run(t, "ip", "netns", "del", namespace) })
-		run(t, "ip", "-n", namespace, "link", "set", "lo", "up")
+		ip(t, "netns", "add", namespace)
+		t.Cleanup(func() { ip(t, "netns", "del", namespace) })
+		ip(t, "-n", namespace, "link", "set", "lo", "up")
 	}
-	run(t, "ip", "-n", p.client, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", p.server)
+	ip(t, "-n", p.client, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", p.server)
 	for namespace, address := range map[string]string{p.client: ClientAddress, p.server: ServerAddress} {
-		run(t, "ip", "-n", namespace, "addr", "add", address+"/24", "dev", "eth0")
-		run(t, "ip", "-n", namespace, "link", "set", "eth0", "up")
+		ip(t, "-n", namespace, "addr", "add", address+"/24", "dev", "eth0")
+		ip(t, "-n", namespace, "link", "set", "eth0", "up")
 	}
+	p.InClient(t, func() { waitForLink(t) })
 	return p
+}
+
+// waitForLink waits until packets pass. The kernel finishes setting a link up in the background, up to a second after the
+// command, and drops what is sent before. A port that nobody listens on answers as soon as packets pass; it is one of UDP,
+// so that the counters of TCP stay at zero.
+func waitForLink(t *testing.T) {
+	const closedPort = ServerAddress + ":9"
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if answers(t, closedPort) {
+			return
+		}
+	}
+	t.Error("the link between the namespaces does not come up")
+}
+
+func answers(t *testing.T, address string) bool {
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(t.Context(), "udp", address)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = connection.Close() }()
+	if err := connection.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		return false
+	}
+	if _, err := connection.Write([]byte{0}); err != nil {
+		return false
+	}
+	_, err = connection.Read(make([]byte, 1))
+	return errors.Is(err, unix.ECONNREFUSED)
 }
 
 // uniqueName tells the namespaces of tests that run at the same time apart, in this process and others.
@@ -68,10 +102,12 @@ func uniqueName(t *testing.T) string {
 	return "connpolicy-" + hex.EncodeToString(random)
 }
 
-func run(t *testing.T, name string, arguments ...string) {
+func ip(t *testing.T, arguments ...string) {
 	t.Helper()
-	if output, err := exec.Command(name, arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, output)
+	// Cleaning up comes after the end of the test's own context.
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), "ip", arguments...) //nolint:gosec // the tests' own arguments
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v\n%s", strings.Join(arguments, " "), err, output)
 	}
 }
 
@@ -108,11 +144,11 @@ func inNamespace(t *testing.T, namespace string, work func()) {
 }
 
 func enter(namespace string) error {
-	file, err := os.Open("/run/netns/" + namespace)
+	file, err := os.Open("/run/netns/" + namespace) //nolint:gosec // the name is one that New made
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
 }
 
@@ -128,7 +164,7 @@ func (p *Pair) Listen(t *testing.T) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
 	return listener
 }
 

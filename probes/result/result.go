@@ -11,15 +11,15 @@ const Version = "connpolicy.dev/probe/v1"
 type Outcome string
 
 const (
-	// Measured: the figures are there and stand for what was seen.
+	// Measured means that the figures are there and stand for what was seen.
 	Measured Outcome = "measured"
-	// Unsupported: the peer, the protocol or the kernel does not offer what the measurement needs.
+	// Unsupported means that the peer, the protocol or the kernel does not offer what the measurement needs.
 	Unsupported Outcome = "unsupported"
-	// Skipped: the measurement was not begun, because a limit or an earlier failure forbade it.
+	// Skipped means that the measurement was not begun, because a limit or an earlier failure forbade it.
 	Skipped Outcome = "skipped"
-	// Failed: the measurement was begun and could not be finished.
+	// Failed means that the measurement was begun and could not be finished.
 	Failed Outcome = "failed"
-	// Lost: the measurement may have been made, but its result did not arrive. Only the controllers say this.
+	// Lost means that the measurement may have been made, but its result did not arrive. Only the controllers say this.
 	Lost Outcome = "lost"
 )
 
@@ -118,18 +118,18 @@ type Handshake struct {
 type CloseCause string
 
 const (
-	// CloseNone: the server did not close while the probe looked.
+	// CloseNone means that the server did not close while the probe looked.
 	CloseNone CloseCause = "none"
-	// CloseAnnounced: the server said `Connection: close` and closed.
+	// CloseAnnounced means that the server said `Connection: close` and closed.
 	CloseAnnounced CloseCause = "announced"
-	// CloseUnannounced: the server closed without saying so in the response before.
+	// CloseUnannounced means that the server closed without saying so in the response before.
 	CloseUnannounced CloseCause = "unannounced"
-	// CloseHTTP10: the server answered with HTTP/1.0 and without `Connection: keep-alive`.
+	// CloseHTTP10 means that the server answered with HTTP/1.0 and without `Connection: keep-alive`.
 	CloseHTTP10 CloseCause = "http10"
-	// CloseDelimited: the response had neither a length nor chunks; its end was the end of the connection
+	// CloseDelimited means that the response had neither a length nor chunks; its end was the end of the connection
 	// (RFC 9112 section 6.3).
 	CloseDelimited CloseCause = "closeDelimited"
-	// CloseReset: the connection was reset.
+	// CloseReset means that the connection was reset.
 	CloseReset CloseCause = "reset"
 )
 
@@ -163,11 +163,11 @@ type KeepAliveHeader struct {
 type Side string
 
 const (
-	// SideNone: neither end was left with the state.
+	// SideNone means that neither end was left with the state.
 	SideNone Side = "none"
-	// SideClient: the end that opened the connection.
+	// SideClient is the end that opened the connection.
 	SideClient Side = "client"
-	// SideServer: the end that accepted it.
+	// SideServer is the end that accepted it.
 	SideServer Side = "server"
 )
 

@@ -33,7 +33,10 @@ func Measure(ctx context.Context, peer *exchange.Peer) result.Reuse {
 			break
 		}
 	}
-	for m.first == nil && m.kept != nil && m.turn(ctx, false, m.takeReused) {
+	for m.first == nil && m.kept != nil {
+		if !m.turn(ctx, false, m.takeReused) {
+			break
+		}
 	}
 	return m.summarise()
 }

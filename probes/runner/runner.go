@@ -94,10 +94,14 @@ func host(proc procnet.FS) result.Host {
 }
 
 // locate resolves the target and asks the guard. With an error it says what the outcome of all measurements is.
-func locate(ctx context.Context, config Config) (netip.AddrPort, result.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+func locate(running context.Context, config Config) (netip.AddrPort, result.Outcome, error) {
+	limit := min(resolveTimeout, time.Duration(config.Limits.Seconds)*time.Second)
+	ctx, cancel := context.WithTimeout(running, limit)
 	defer cancel()
 	remote, err := config.Target.Resolve(ctx, config.Family)
+	if running.Err() != nil {
+		return netip.AddrPort{}, result.Failed, fmt.Errorf("%w: %w", budget.ErrStopped, context.Cause(running))
+	}
 	if err != nil {
 		return netip.AddrPort{}, result.Failed, err
 	}

@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/runner"
 	"github.com/connpolicy/connpolicy/probes/target"
-	"golang.org/x/sys/unix"
 )
 
 // probe runs the probe in the client's namespace.
-func probe(t *testing.T, ctx context.Context, pair *nstest.Pair, url string, limits budget.Limits, measure ...string) result.Result {
+func probe(ctx context.Context, t *testing.T, pair *nstest.Pair, url string, limits budget.Limits, measure ...string) result.Result {
 	t.Helper()
 	parsed, err := target.Parse(url, "")
 	if err != nil {
@@ -61,7 +62,7 @@ func TestReuseOfServersOfKnownBehaviour(t *testing.T) {
 		done := send(kept, false)(connection, number)
 		if number == 4 {
 			// Discarding what is unsent turns the close into a reset.
-			if tcp, ok := connection.(*net.TCPConn); !ok || tcp.SetLinger(0) != nil {
+			if tcp, ok := connection.(*net.TCPConn); !ok || tcp.SetLinger(0) != nil || tcp.Close() != nil {
 				t.Error("the server cannot reset")
 			}
 			return true
@@ -91,7 +92,7 @@ func TestReuseOfServersOfKnownBehaviour(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
 			server := serve(t, pair, c.respond)
-			r := probe(t, t.Context(), pair, "http://"+server.address.String()+"/", quick(), "reuse")
+			r := probe(t.Context(), t, pair, "http://"+server.address.String()+"/", quick(), "reuse")
 			got := r.Measurements.Reuse
 			if got.Outcome != result.Measured {
 				t.Fatalf("outcome %s: %s", got.Outcome, got.Cause)
@@ -113,6 +114,13 @@ func TestReuseOfServersOfKnownBehaviour(t *testing.T) {
 			if got.NewMicroseconds == nil || c.kept != (got.ReusedMicroseconds != nil) {
 				t.Errorf("distributions: new %v, reused %v", got.NewMicroseconds, got.ReusedMicroseconds)
 			}
+			if c.cause == result.CloseReset {
+				// A reset destroys what is under way, so that the server may have seen less.
+				if saw := int(server.requests.Load()); saw > r.Spent.Requests {
+					t.Errorf("the server saw %d requests, the probe says %d", saw, r.Spent.Requests)
+				}
+				return
+			}
 			checkSpent(t, server, r.Spent, quick())
 		})
 	}
@@ -121,7 +129,7 @@ func TestReuseOfServersOfKnownBehaviour(t *testing.T) {
 func TestKeepAliveHeader(t *testing.T) {
 	pair := nstest.New(t)
 	server := serve(t, pair, send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=5, max=100\r\n\r\n", false))
-	r := probe(t, t.Context(), pair, "http://"+server.address.String()+"/", quick(), "reuse")
+	r := probe(t.Context(), t, pair, "http://"+server.address.String()+"/", quick(), "reuse")
 	header := r.Measurements.Reuse.KeepAliveHeader
 	if header == nil || header.TimeoutSeconds == nil || *header.TimeoutSeconds != 5 || header.Max == nil || *header.Max != 100 {
 		t.Errorf("Keep-Alive header = %+v", header)
@@ -149,7 +157,7 @@ func TestServersThatFail(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
 			server := serve(t, pair, c.respond)
-			r := probe(t, t.Context(), pair, "http://"+server.address.String()+"/", quick(), "reuse", "handshake")
+			r := probe(t.Context(), t, pair, "http://"+server.address.String()+"/", quick(), "reuse", "handshake")
 			for _, meta := range []result.Meta{r.Measurements.Handshake.Meta, r.Measurements.Reuse.Meta} {
 				if meta.Outcome != result.Failed || !strings.Contains(meta.Cause, c.cause) {
 					t.Errorf("outcome %s: %q, want failed with %q", meta.Outcome, meta.Cause, c.cause)
@@ -186,7 +194,7 @@ func TestOneByteASecondEndsAtTheTimeLimit(t *testing.T) {
 		return false
 	})
 	begin := time.Now()
-	r := probe(t, t.Context(), pair, "http://"+server.address.String()+"/", quick())
+	r := probe(t.Context(), t, pair, "http://"+server.address.String()+"/", quick())
 	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("the run took %v, its limit is two seconds", took)
 	}
@@ -197,7 +205,7 @@ func TestOneByteASecondEndsAtTheTimeLimit(t *testing.T) {
 
 func TestRefusedConnections(t *testing.T) {
 	pair := nstest.New(t)
-	r := probe(t, t.Context(), pair, "http://"+nstest.ServerAddress+":9/", quick())
+	r := probe(t.Context(), t, pair, "http://"+nstest.ServerAddress+":9/", quick())
 	for name, meta := range runner.Outcomes(r.Measurements) {
 		if meta.Outcome != result.Failed || !strings.Contains(meta.Cause, "connection refused (nothing listens") {
 			t.Errorf("%s: %s: %q", name, meta.Outcome, meta.Cause)
@@ -248,7 +256,7 @@ func TestDroppedSYN(t *testing.T) {
 		}
 	})
 	defer accept.Stop()
-	r := probe(t, t.Context(), pair, url, budget.Limits{Connections: 1, RequestsPerSecond: 10, Seconds: 10}, "handshake")
+	r := probe(t.Context(), t, pair, url, budget.Limits{Connections: 1, RequestsPerSecond: 10, Seconds: 10}, "handshake")
 	h := r.Measurements.Handshake
 	if h.Outcome != result.Measured || h.Samples != 1 {
 		t.Fatalf("outcome %s: %s, %d samples", h.Outcome, h.Cause, h.Samples)
@@ -259,14 +267,17 @@ func TestDroppedSYN(t *testing.T) {
 	if h.ConnectMicroseconds.P50 < 1e6 {
 		t.Errorf("connect took %.0f µs, want more than a second", h.ConnectMicroseconds.P50)
 	}
-	unix.Shutdown(listener, unix.SHUT_RDWR)
+	// Ends the accept that is under way.
+	if err := unix.Shutdown(listener, unix.SHUT_RDWR); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestHandshake(t *testing.T) {
 	pair := nstest.New(t)
 	server := serve(t, pair, send(kept, false))
 	for protocol, url := range map[string]string{"TCP": "tcp://" + server.address.String(), "HTTP": "http://" + server.address.String()} {
-		r := probe(t, t.Context(), pair, url, quick(), "handshake")
+		r := probe(t.Context(), t, pair, url, quick(), "handshake")
 		h := r.Measurements.Handshake
 		if h.Outcome != result.Measured || h.Samples < 30 || h.ConnectMicroseconds == nil || h.KernelRTTMicroseconds == nil {
 			t.Fatalf("%s: %+v", protocol, h)
@@ -317,7 +328,7 @@ func TestTimeWait(t *testing.T) {
 				url = "tcp://" + server.address.String()
 			}
 			limits := budget.Limits{Connections: 20, RequestsPerSecond: 400, Seconds: 10}
-			r := probe(t, t.Context(), pair, url, limits, "timeWait")
+			r := probe(t.Context(), t, pair, url, limits, "timeWait")
 			w := r.Measurements.TimeWait
 			for scenario, side := range c.scenarios {
 				if w.Scenarios[scenario] != side {
@@ -348,7 +359,7 @@ func TestTimeWait(t *testing.T) {
 func TestReuseNeedsHTTP(t *testing.T) {
 	pair := nstest.New(t)
 	server := serve(t, pair, send(kept, false))
-	r := probe(t, t.Context(), pair, "tcp://"+server.address.String(), quick(), "reuse")
+	r := probe(t.Context(), t, pair, "tcp://"+server.address.String(), quick(), "reuse")
 	if got := r.Measurements.Reuse; got.Outcome != result.Unsupported || got.Cause == "" || r.Spent.Connections != 0 {
 		t.Errorf("reuse over TCP: %+v, spent %+v", got, r.Spent)
 	}
@@ -364,7 +375,7 @@ func TestStopEndsTheRunSoonWithWhatItHas(t *testing.T) {
 	stopAfter := time.AfterFunc(time.Second, func() { cancel(errors.New("stopped by SIGTERM")) })
 	defer stopAfter.Stop()
 	begin := time.Now()
-	r := probe(t, ctx, pair, "http://"+server.address.String(), budget.Limits{Connections: 200, RequestsPerSecond: 50, Seconds: 30})
+	r := probe(ctx, t, pair, "http://"+server.address.String(), budget.Limits{Connections: 200, RequestsPerSecond: 50, Seconds: 30})
 	if took := time.Since(begin); took > 1500*time.Millisecond {
 		t.Errorf("the run went on for %v after the stop", took-time.Second)
 	}
@@ -383,7 +394,7 @@ func TestLimitsHold(t *testing.T) {
 	})
 	limits := budget.Limits{Connections: 7, RequestsPerSecond: 20, Seconds: 2}
 	begin := time.Now()
-	r := probe(t, t.Context(), pair, "http://"+server.address.String(), limits)
+	r := probe(t.Context(), t, pair, "http://"+server.address.String(), limits)
 	if took := time.Since(begin); took > 2200*time.Millisecond {
 		t.Errorf("the run took %v", took)
 	}
@@ -391,6 +402,24 @@ func TestLimitsHold(t *testing.T) {
 		t.Errorf("%d requests in two seconds, the limit is 20 per second", requests)
 	}
 	checkSpent(t, server, r.Spent, limits)
+}
+
+func TestStopWhileTheNameResolves(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("stopped by SIGTERM"))
+	parsed, err := target.Parse("http://no-such-host.invalid", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runner.Run(ctx, runner.Config{Target: parsed, Family: target.AnyFamily, Limits: quick(), Proc: procnet.New("/proc"), Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, meta := range runner.Outcomes(r.Measurements) {
+		if meta.Outcome != result.Failed || !strings.Contains(meta.Cause, "stopped by SIGTERM") {
+			t.Errorf("%s: %s: %q", name, meta.Outcome, meta.Cause)
+		}
+	}
 }
 
 // checkSpent compares what the probe says that it spent with what the server saw, and both with the limits.

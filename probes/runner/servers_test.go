@@ -41,6 +41,7 @@ func serve(t *testing.T, pair *nstest.Pair, respond answer) *countingServer {
 func (s *countingServer) handle(connection net.Conn, respond answer) {
 	defer connection.Close()
 	lines := bufio.NewReader(connection)
+	closing := false
 	for number := 1; ; number++ {
 		for {
 			line, err := lines.ReadString('\n')
@@ -53,9 +54,21 @@ func (s *countingServer) handle(connection net.Conn, respond answer) {
 			}
 		}
 		s.requests.Add(1)
-		if respond(connection, number) {
-			return
+		if closing {
+			continue
 		}
+		if closing = respond(connection, number); closing {
+			closeSide(connection)
+		}
+	}
+}
+
+// closeSide closes as a careful server does: it stops sending, and goes on reading so that a request under way does not
+// turn the close into a reset (RFC 9112 section 9.6).
+func closeSide(connection net.Conn) {
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		// The connection may be closed or reset already.
+		_ = tcp.CloseWrite()
 	}
 }
 

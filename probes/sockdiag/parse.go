@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/tcpinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/connpolicy/connpolicy/probes/tcpinfo"
 )
 
 const (
@@ -58,7 +60,7 @@ func parseStatus(body []byte) error {
 	if len(body) < 4 {
 		return nil
 	}
-	if status := int32(binary.NativeEndian.Uint32(body)); status < 0 {
+	if status := binary.NativeEndian.Uint32(body); status > math.MaxInt32 {
 		return unix.Errno(-status)
 	}
 	return nil

@@ -15,8 +15,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/tcpinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/connpolicy/connpolicy/probes/tcpinfo"
 )
 
 // cancelLatency bounds how long a wait goes on after its context was cancelled.
@@ -165,7 +166,8 @@ func (c *Conn) wait(ctx context.Context, events int16) error {
 			return ErrTimeout
 		}
 		timeout := unix.NsecToTimespec(slice.Nanoseconds())
-		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, &timeout, nil)
+		descriptors := []unix.PollFd{{Fd: int32(c.fd), Events: events}} //nolint:gosec // the kernel counts descriptors in 32 bits
+		n, err := unix.Ppoll(descriptors, &timeout, nil)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
@@ -214,9 +216,9 @@ func (c *Conn) LocalAddress() (netip.AddrPort, error) {
 	}
 	switch a := address.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil //nolint:gosec // a port of the kernel
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil //nolint:gosec // a port of the kernel
 	}
 	return netip.AddrPort{}, &Error{"getsockname", unix.EAFNOSUPPORT}
 }
@@ -248,5 +250,5 @@ func zoneIndex(zone string) (uint32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("the zone %q of the address: %w", zone, err)
 	}
-	return uint32(device.Index), nil
+	return uint32(device.Index), nil //nolint:gosec // the kernel numbers interfaces in 32 bits
 }

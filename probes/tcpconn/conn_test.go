@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
-	"golang.org/x/sys/unix"
 )
 
 // listen serves one connection at a time on loopback.

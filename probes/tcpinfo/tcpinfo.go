@@ -125,7 +125,7 @@ func Parse(data []byte) Info {
 // Get asks the kernel about the connected socket fd. Its error is the unix.Errno of getsockopt().
 func Get(fd int) (Info, error) {
 	data := make([]byte, maximumBytes)
-	length := uint32(len(data))
+	length := uint32(maximumBytes)
 	// unix.GetsockoptTCPInfo hides how many bytes the kernel wrote, and with them which fields are real.
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
 		uintptr(unsafe.Pointer(&data[0])), uintptr(unsafe.Pointer(&length)), 0) //nolint:gosec // the kernel writes at most length bytes

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/http1"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
@@ -81,18 +82,16 @@ func (m *measurement) clientFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	first := true
 	if m.peer.SpeaksHTTP() {
-		response, _, err := connection.Request(ctx, false)
-		if err != nil || !response.Persistent {
-			// A server that closes by itself leaves no room to be first.
-			connection.Close()
-			return err
-		}
+		var response http1.Response
+		response, _, err = connection.Request(ctx, false)
+		// A server that closes by itself leaves no room to be first.
+		first = response.Persistent && connection.Ended() == nil
 	}
-	ended := connection.Ended()
 	connection.Close()
-	if ended != nil {
-		return nil
+	if err != nil || !first {
+		return err
 	}
 	return m.look(ctx, ClientFirst, local, result.SideNone)
 }
