@@ -84,8 +84,15 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 	if err := policies.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the policy controller: %w", err)
 	}
+	// Not the manager's client, which waits until its cache has what it wrote: a pod that was only tried never comes.
+	live, err := client.New(mgr.GetConfig(), client.Options{
+		HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(),
+	})
+	if err != nil {
+		return fmt.Errorf("make a client without a cache: %w", err)
+	}
 	tunings := &tuning.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
+		Client: mgr.GetClient(), Live: live, Places: places,
 		Recorder: mgr.GetEventRecorder("connpolicy"), ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
 		MayApply: o.enableApply, NodePorts: o.nodePorts,
 	}

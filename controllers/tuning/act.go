@@ -37,6 +37,9 @@ func (r *Reconciler) act(ctx context.Context, g *gathered, decision Decision) er
 	if err := r.writeStatus(ctx, before, t); err != nil {
 		return errors.Join(problem, err)
 	}
+	if g.state.Namespace.Terminating {
+		return problem // a namespace that is being deleted takes no events
+	}
 	var told []v1alpha1.TuningEvent
 	if before != nil {
 		told = before.Status.History

@@ -57,7 +57,7 @@ func (c *cluster) testDeployment(t *testing.T) {
 		t.Errorf("status is %+v", tuning.Status)
 	}
 	s.wantTemplateUntouched(t)
-	c.waitForEvents(t, s.namespace, "Canary", "Applying", "NotCompared")
+	c.waitForEvents(t, s.namespace, "Applying", "NotCompared")
 
 	s.editPolicy(t, func(policy *v1alpha1.ConnectionPolicy) { policy.Spec.Tuning.Mode = v1alpha1.ModeObserve })
 	s.rollOut(t)

@@ -101,6 +101,8 @@ func (c *cluster) startManager(t *testing.T, mayApply bool) (stop func()) {
 	mgr, err := ctrl.NewManager(c.operatorConfig(), ctrl.Options{
 		Scheme:  c.scheme,
 		Metrics: metricsserver.Options{BindAddress: "0"},
+		// As cmd/manager has it.
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 		// Two managers of one process may have controllers of one name.
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -108,7 +110,7 @@ func (c *cluster) startManager(t *testing.T, mayApply bool) (stop func()) {
 		t.Fatal(err)
 	}
 	reconciler := &tuning.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("connpolicy"),
+		Client: mgr.GetClient(), Live: c.asOperator, Recorder: mgr.GetEventRecorder("connpolicy"),
 		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 2},
 		ProbeImage: "probe:test", MayApply: mayApply, NodePorts: tuner.PortRange{First: 30000, Last: 32767},
 	}

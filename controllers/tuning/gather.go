@@ -106,7 +106,7 @@ func (r *Reconciler) gatherWorkload(ctx context.Context, namespace string, g *ga
 	g.state.NodeKinds = nodeKinds(source.template, nodes.Items)
 	g.nodeAddresses = nodeAddresses(nodes.Items)
 	if needsAdmission(g.state) {
-		g.state.Admission = askAdmission(ctx, r.Client, namespace, source)
+		g.state.Admission = askAdmission(ctx, r.Live, namespace, source)
 	}
 	return nil
 }

@@ -20,8 +20,8 @@ const conflictWait = 200 * time.Millisecond
 type Reconciler struct {
 	// Client reads from the manager's cache and writes.
 	Client client.Client
-	// Live reads from the API server itself.
-	Live client.Reader
+	// Live reads from the API server itself, and tries pods there without creating them.
+	Live client.Client
 	// Recorder tells people what happened.
 	Recorder events.EventRecorder
 	// Places gives out the places for canary pods, shared with the probe pods.
