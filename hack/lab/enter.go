@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -141,7 +142,9 @@ func (v view) detach() error {
 	}
 	for _, dir := range v.Detach {
 		for _, target := range mountsBelow(mounts, dir) {
-			if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
+			// Its owner may have unmounted it since, and removed the file: then it is let go already.
+			err := unix.Unmount(target, unix.MNT_DETACH)
+			if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
 				return fmt.Errorf("let go of %s: %w", target, err)
 			}
 		}

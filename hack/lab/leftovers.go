@@ -80,13 +80,19 @@ func labNamespaces() ([]os.FileInfo, error) {
 	return held, nil
 }
 
+// leftCgroups lists the top of the lab's tree in every hierarchy that has one.
 func leftCgroups() ([]string, error) {
 	all, err := machineHierarchies()
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := cgroupDirectories(all, labCgroup)
-	return prefixed("cgroup", dirs), err
+	var left []string
+	for _, h := range all {
+		if dir := filepath.Join(h.mountPoint, labCgroup); !absent(dir) {
+			left = append(left, "cgroup "+dir)
+		}
+	}
+	return left, nil
 }
 
 // leftMounts lists mounts, the network namespaces being mounts as well.
