@@ -98,6 +98,15 @@ func TestJudgeAnswersForEveryRule(t *testing.T) {
 	}
 }
 
+func TestCureFitsWhatHoldsThePorts(t *testing.T) {
+	for timeWait, want := range map[int]string{27900: "Reuse connections", 100: "Hold fewer connections open"} {
+		in := with(http(), func(in *Input) { in.Observations = seen(pod("a", 28100, timeWait, 468)) })
+		if v := verdictOf(t, "CP401", Judge(in)); !strings.HasPrefix(v.Cure, want) {
+			t.Errorf("with %d in TIME_WAIT: %s", timeWait, v.Cure)
+		}
+	}
+}
+
 func TestDisabledRulesAreNotJudged(t *testing.T) {
 	in := http(probe(handshakeOf(62, 3), closed("announced")))
 	in.Disabled = []string{"CP102"}

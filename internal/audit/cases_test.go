@@ -109,6 +109,10 @@ func ruleCases() []ruleCase {
 		{rule: "CP204", name: "other destinations are busy", in: with(http(probe(reuseOf(60))), func(in *Input) {
 			in.Observations = seen(elsewhere(pod("a", 28100, 28096, 470)))
 		}), want: Pass, message: "at most 0 connections"},
+		{rule: "CP204", name: "estimates of other moments do not add up", in: with(http(probe(reuseOf(60))), func(in *Input) {
+			in.Observations = seen(elsewhere(pod("a", 28100, 28096, 470)))
+			in.Observations[0].Observation.OpensPerSecond = new(490.0)
+		}), want: Pass, message: "at most 0 connections"},
 		{rule: "CP204", name: "the rate is not known", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(unread(pod("a", 28100, 28096, 470))) }), want: Unknown},
 		{rule: "CP204", name: "what the server would do is not known", in: with(http(probe(result.Reuse{Meta: measured()})), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }), want: Unknown},
 		{rule: "CP204", name: "no observer", in: http(probe(reuseOf(60))), want: Unknown, message: "observe.pods"},

@@ -135,11 +135,11 @@ func (p planner) choose(worst podDemand) (v1alpha1.KnobValues, bool) {
 }
 
 // needed is the number of ports that serves all demands: as many as there are if one is censored. Where values are
-// applied already, it is never less than there would be without them.
+// applied already, it is never less than the use of having them takes: more ports than without.
 func (p planner) needed() int {
 	most := 0
 	if holds(p.w.Applied) {
-		most = min(untunedPorts, available(*p.w.Applied))
+		most = min(untunedPorts+1, available(*p.w.Applied))
 	}
 	for _, d := range p.demands {
 		switch {

@@ -130,7 +130,10 @@ func TestComputeSaysWhyThereIsNothingToDo(t *testing.T) {
 			{Policy: "low", Link: "a", Bounds: bounds(1024, 20000), Pods: []PodPorts{untunedPod("client-a", 28100)}},
 			{Policy: "high", Link: "b", Bounds: bounds(30000, 65535)},
 		}, v1alpha1.ReasonConflict, "policy high allows 30000-65535, policy low allows 1024-20000"},
-		"bounds hold no more than there is": {workload(), []LinkDemand{
+		"bounds hold as much as there is": {workload(), []LinkDemand{
+			{Policy: "same", Link: "a", Bounds: bounds(32768, 60999), Pods: []PodPorts{untunedPod("client-a", 28100)}},
+		}, v1alpha1.ReasonConflict, "policy same allows 32768-60999"},
+		"bounds hold less than there is": {workload(), []LinkDemand{
 			{Policy: "small", Link: "a", Bounds: bounds(40000, 60000), Pods: []PodPorts{untunedPod("client-a", 28100)}},
 		}, v1alpha1.ReasonConflict, "policy small allows 40000-60000, which gives no more than there are now"},
 	} {
@@ -300,6 +303,56 @@ func TestTighterBoundsAreObeyedUnlessTheyMakeThingsWorse(t *testing.T) {
 	tight.Bounds = bounds(60000, 65535)
 	if plan = Compute(w, []LinkDemand{tight}); plan.Values != nil || plan.Reason != v1alpha1.ReasonConflict {
 		t.Errorf("%+v", plan)
+	}
+}
+
+func TestARangeThatBoundsMoveHasRoomForTheLoad(t *testing.T) {
+	for _, held := range []int{100, 14000} {
+		w := workload()
+		w.Applied = &v1alpha1.KnobValues{EphemeralPorts: &v1alpha1.EphemeralPorts{First: 32768, Last: 65535}}
+		moved := demand(tunedPod("client-a", held, *w.Applied))
+		moved.Bounds = bounds(1024, 40000)
+		plan := Compute(w, []LinkDemand{moved})
+		if plan.Values == nil {
+			t.Fatalf("%d held: %s: %s", held, plan.Reason, plan.Message)
+		}
+		if got := available(*plan.Values); plan.Values.EphemeralPorts.Last > 40000 || got <= untunedPorts || 100*held > aimPercent*got {
+			t.Errorf("%d held of %d in %+v", held, got, plan.Values.EphemeralPorts)
+		}
+	}
+}
+
+func TestProposalIsMadeAnewForWhatMustStayFree(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Workload, *PodPorts)
+		port   int
+		anew   bool
+	}{
+		"a port that is declared":                          {func(w *Workload, _ *PodPorts) { w.ContainerPorts = append(w.ContainerPorts, 7777) }, 7777, true},
+		"a listener below the range of the pod":            {func(_ *Workload, p *PodPorts) { p.ListeningPorts = append(p.ListeningPorts, 7070) }, 7070, true},
+		"a listener that the kernel may have given a port": {func(_ *Workload, p *PodPorts) { p.ListeningPorts = append(p.ListeningPorts, 45678) }, 45678, false},
+		"a port that is reserved in the pod by its node":   {func(_ *Workload, p *PodPorts) { p.Sysctls[sysctlReservedPorts] = "50000" }, 50000, true},
+	} {
+		w, pod := workload(), untunedPod("client-a", 28100)
+		w.Proposed = widest()
+		test.change(&w, &pod)
+		plan := Compute(w, []LinkDemand{demand(pod)})
+		if plan.Values == nil {
+			t.Fatalf("%s: %s", name, plan.Message)
+		}
+		if anew := plan.Revision != Revision(*w.Proposed); anew != test.anew || valueReserved(*plan.Values).Contains(test.port) != test.anew {
+			t.Errorf("%s: made anew: %v, reserved %v", name, anew, plan.Values.EphemeralPorts.Reserved)
+		}
+	}
+}
+
+func TestDemandIsCensoredFromNinetyPercentOn(t *testing.T) {
+	for held, want := range map[int]v1alpha1.Confidence{9000: v1alpha1.ConfidenceLow, 8999: v1alpha1.ConfidenceMedium} {
+		pod := untunedPod("client-a", held)
+		pod.Sysctls[sysctlPortRange], pod.Available = "40000\t49999", 10000
+		if got := Compute(workload(), []LinkDemand{demand(pod)}).Recommendations[0].Confidence; got != want {
+			t.Errorf("%d of 10,000 held: confidence %s", held, got)
+		}
 	}
 }
 
