@@ -1,0 +1,73 @@
+package probepod
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+func example() Spec {
+	return Spec{
+		Namespace: "shop", Name: "p-l-abc-0", Owner: metav1.OwnerReference{Kind: "ConnectionPolicy", Name: "p", UID: "1", Controller: new(true)},
+		Policy: "p", Link: "l", Run: "abc", Role: v1alpha1.RoleProbe, Target: TargetHash("198.18.0.1:80"), Image: "probe",
+		Node: "node-1", URL: "http://s.shop.svc:80/", Protocol: v1alpha1.ProtocolHTTP,
+		Measurements:    []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementReuse},
+		Limits:          v1alpha1.ProbeLimits{Connections: 200, RequestsPerSecond: 50, Seconds: 30},
+		Tolerations:     []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}},
+		RefuseAddresses: []string{"198.18.1.1", "198.18.1.2"},
+	}
+}
+
+func TestBuildGivesNoPower(t *testing.T) {
+	pod := Build(example())
+	spec, container := pod.Spec, pod.Spec.Containers[0]
+	for what, holds := range map[string]bool{
+		"no token":                 spec.AutomountServiceAccountToken != nil && !*spec.AutomountServiceAccountToken,
+		"no service links":         spec.EnableServiceLinks != nil && !*spec.EnableServiceLinks,
+		"not root":                 *spec.SecurityContext.RunAsNonRoot && *container.SecurityContext.RunAsNonRoot,
+		"default seccomp":          spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+		"no capability":            slices.Equal(container.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}),
+		"no escalation":            !*container.SecurityContext.AllowPrivilegeEscalation,
+		"no sysctl":                len(spec.SecurityContext.Sysctls) == 0,
+		"one container":            len(spec.Containers) == 1 && len(spec.InitContainers) == 0,
+		"no volume":                len(spec.Volumes) == 0,
+		"the scheduler decides":    spec.NodeName == "",
+		"never restarted":          spec.RestartPolicy == corev1.RestartPolicyNever,
+		"bounded in time":          *spec.ActiveDeadlineSeconds == 30+startSeconds,
+		"never ready":              len(spec.ReadinessGates) == 1,
+		"labels of its own only":   len(pod.Labels) == 6,
+		"the node's taints":        len(spec.Tolerations) == 1,
+		"refuses local addresses":  slices.Contains(container.Args, "--refuse-local"),
+		"refuses the nodes":        container.Env[0].Value == "198.18.1.1,198.18.1.2",
+		"measures what is asked":   strings.HasSuffix(strings.Join(container.Args, " "), "--measure handshake,reuse"),
+		"meant for the node":       pod.Annotations[v1alpha1.AnnotationNode] == "node-1",
+		"the node by its own name": spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms[0].MatchFields[0].Values[0] == "node-1",
+	} {
+		if !holds {
+			t.Errorf("not so: %s", what)
+		}
+	}
+}
+
+func TestBuildAnywhereAndEverything(t *testing.T) {
+	s := example()
+	s.Node, s.Measurements = "", nil
+	pod := Build(s)
+	if pod.Spec.Affinity != nil || pod.Annotations[v1alpha1.AnnotationNode] != "" {
+		t.Error("a pod for any node is bound to one")
+	}
+	if slices.Contains(pod.Spec.Containers[0].Args, "--measure") {
+		t.Error("measurements are named although none was asked for in particular")
+	}
+}
+
+func TestTargetHashIsALabel(t *testing.T) {
+	if a, b := TargetHash("198.18.0.1:80"), TargetHash("198.18.0.1:81"); a == b || len(a) != 16 {
+		t.Errorf("hashes %s and %s", a, b)
+	}
+}
