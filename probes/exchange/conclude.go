@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -54,7 +53,7 @@ func Explain(err error) string {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		meaning = "no local port was free for a new connection to that address"
 	case errors.Is(err, tcpconn.ErrTimeout):
-		meaning = fmt.Sprintf("no whole response within %v", Timeout)
+		meaning = "the response did not arrive as a whole in time"
 	case errors.Is(err, unix.ECONNRESET):
 		meaning = "the other side reset the connection"
 	case errors.Is(err, io.EOF):

@@ -38,7 +38,6 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 		}
 		o.readCounters()
 		o.takeCensus(0)
-		begin := time.Now()
 		open(t, first, firstClosed, true)
 		open(t, first, firstOpen, false)
 		open(t, second, secondOpen, false)
@@ -46,7 +45,6 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 		time.Sleep(2100 * time.Millisecond)
 		o.readCounters()
 		o.takeCensus(0)
-		elapsed := time.Since(begin).Seconds()
 
 		samples := scrape(t, o)
 		check(t, samples, map[string]string{
@@ -60,9 +58,12 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			`connpolicy_observer_listening{port="8080"}`:                                              "1",
 			`connpolicy_observer_sysctl{name="net.ipv4.ip_local_reserved_ports",value="40500-40599"}`: "1",
 		})
-		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), 150/elapsed)
-		near(t, samples, of("destination_connections_opened_per_second", second.Addr().String()), 15/elapsed)
-		near(t, samples, "connpolicy_observer_connections_opened_per_second", 165/elapsed)
+		betweenCensuses := o.latest.at.Sub(o.before.at).Seconds()
+		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), 150/betweenCensuses)
+		near(t, samples, of("destination_connections_opened_per_second", second.Addr().String()), 15/betweenCensuses)
+		readings := o.openings.samples
+		betweenReadings := readings[len(readings)-1].at.Sub(readings[0].at).Seconds()
+		near(t, samples, "connpolicy_observer_connections_opened_per_second", 165/betweenReadings)
 	})
 	pair.InServer(t, func() {
 		o, err := New(slog.New(slog.DiscardHandler), procnet.New("/proc"), 2*time.Second)

@@ -356,6 +356,26 @@ func TestTimeWait(t *testing.T) {
 	}
 }
 
+// A server that goes on after the client's close leaves FIN_WAIT2, which is not TIME_WAIT yet.
+func TestTimeWaitOfAServerThatDoesNotClose(t *testing.T) {
+	pair := nstest.New(t)
+	listener := pair.Listen(t)
+	go func() {
+		for {
+			// Never closed, never read.
+			if _, err := listener.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
+	r := probe(t.Context(), t, pair, "tcp://"+listener.Addr().String(), limits, "timeWait")
+	w := r.Measurements.TimeWait
+	if w.Outcome != result.Failed || !strings.Contains(w.Cause, "had not closed its side") || len(w.Scenarios) != 0 || w.Seconds != nil {
+		t.Errorf("%+v", w)
+	}
+}
+
 func TestReuseNeedsHTTP(t *testing.T) {
 	pair := nstest.New(t)
 	server := serve(t, pair, send(kept, false))

@@ -56,6 +56,8 @@ func Measure(ctx context.Context, peer *exchange.Peer, ports Ports) result.TimeW
 	return m.summarise(ports)
 }
 
+var errNotClosed = errors.New("the server had not closed its side a second after this end did, so that nobody held TIME_WAIT yet")
+
 type measurement struct {
 	peer   *exchange.Peer
 	course exchange.Course
@@ -185,7 +187,8 @@ func (m *measurement) look(ctx context.Context, scenario string, local netip.Add
 			return err
 		}
 	}
-	// The server has not closed its side (FIN_WAIT2 here), so that nobody holds TIME_WAIT yet: not found out.
+	// Not found out, and no error of the target that should end the run.
+	m.course.LastError = errNotClosed
 	return nil
 }
 
