@@ -69,7 +69,7 @@ func TestBackToObserve(t *testing.T) {
 			return nil
 		})
 	})
-	p.awaitCondition(time.Minute, policyName, v1alpha1.ConditionTuned, metav1.ConditionTrue, v1alpha1.ReasonObserveOnly)
+	p.awaitCondition(time.Minute, policyName, v1alpha1.ConditionTuned, metav1.ConditionUnknown, v1alpha1.ReasonObserveOnly)
 }
 
 // TestNamespaceDeletedInTheMiddleOfATuning: no finalizer holds a namespace that goes.
