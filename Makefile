@@ -54,11 +54,12 @@ test: test-unit test-lab test-api test-e2e ## Run every test, as root; .ci/run d
 
 .PHONY: test-unit
 test-unit: lab-build ## Test all that needs no cluster; as root also in network namespaces of its own
-	go test -race $$(go list ./... | grep -v -e /controllers -e /test/)
+	go test -race ./probes/...
+	go test $$(go list ./... | grep -v -e /probes/ -e /controllers -e /test/)
 
 .PHONY: test-lab
-test-lab: ## Test the program that runs the lab, without starting one
-	go -C hack/lab test ./...
+test-lab: lab-build ## Test the lab itself: start, break and stop it, as root; no lab may run
+	go -C hack/lab test -tags integration -timeout 30m ./...
 
 .PHONY: test-api
 test-api: lab-build ## Test the kinds, admission and controllers on a real kube-apiserver
@@ -68,7 +69,7 @@ test-api: lab-build ## Test the kinds, admission and controllers on a real kube-
 test-e2e: lab-build images ## Test the whole in the lab, as root
 	go test -tags e2e -count=1 -timeout 30m -v ./test/e2e/...
 
-##@ What is generated
+##@ What is generated: `make generate build-installer api-docs` brings all of it up to date
 
 .PHONY: generate
 generate: ## Generate Go code
@@ -84,13 +85,18 @@ build-installer: manifests ## Generate the manifests that users apply
 	$(TOOL) kustomize build config/default > dist/install.yaml
 	$(TOOL) kustomize build config/apply > dist/install-apply.yaml
 
+.PHONY: api-docs
+api-docs: manifests ## Generate the reference of every field and of every rule
+	go run ./hack/apidocs
+	go run ./hack/ruledocs
+
 .PHONY: tidy
 tidy: ## Tidy go.mod
 	go mod tidy
 
 .PHONY: verify
 verify: ## Fail if anything that is generated or formatted is not up to date
-	hack/verify.sh generate build-installer fmt tidy
+	hack/verify.sh generate build-installer api-docs fmt tidy
 
 ##@ The lab: a Kubernetes cluster of two nodes on this machine
 
