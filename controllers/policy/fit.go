@@ -34,6 +34,8 @@ func fit(status v1alpha1.ConnectionReportStatus) v1alpha1.ConnectionReportStatus
 		func() { eachVerdict(&status, func(v *v1alpha1.Verdict) { v.Cure = clip(v.Cure, 80) }) },
 		func() { eachVerdict(&status, func(v *v1alpha1.Verdict) { v.Message = clip(v.Message, 80) }) },
 		func() { eachVerdict(&status, func(v *v1alpha1.Verdict) { v.Cure, v.Title = "", clip(v.Title, 40) }) },
+		func() { status.Vantages = status.Vantages[:min(len(status.Vantages), vantagesPerRun)] },
+		func() { eachVerdict(&status, func(v *v1alpha1.Verdict) { v.Message = clip(v.Message, 40) }) },
 	}
 	for _, sacrifice := range sacrifices {
 		if size(status) <= reportBytes {

@@ -1,0 +1,201 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+func distribution() *result.Distribution {
+	return &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50, P50Low: new(18.0), P50High: new(22.0)}
+}
+
+func fullResult() result.Result {
+	measured := result.Meta{Outcome: result.Measured, Samples: 67}
+	return result.Result{
+		Version: result.Version,
+		Target:  result.Target{Protocol: "HTTP", Address: "198.19.0.1:80"},
+		Host:    result.Host{Kernel: "6.18"},
+		Spent:   result.Spent{Connections: 200, Requests: 541},
+		Measurements: result.Measurements{
+			Handshake: &result.Handshake{Meta: measured, ConnectMicroseconds: distribution(), KernelRTTMicroseconds: distribution(),
+				SynRetransmissions: new(0), SetupSharePercent: new(25.0)},
+			Reuse: &result.Reuse{Meta: measured, Kept: new(true), RequestsAtLeast: new(342), RequestsPerConnection: new(342),
+				CloseCause: result.CloseAnnounced, KeepAliveHeader: &result.KeepAliveHeader{TimeoutSeconds: new(5), Max: new(100)},
+				NewMicroseconds: distribution(), ReusedMicroseconds: distribution()},
+			TimeWait: &result.TimeWait{Meta: measured, Holder: result.SideServer,
+				Scenarios: map[string]result.Side{"clientFirst": result.SideClient}, Seconds: new(60.0), Ports: new(28232),
+				ConnectionsPerSecondCeiling: new(471.0), ConnectionsPerSecondSmooth: new(235.0)},
+		},
+	}
+}
+
+// The rules judge what the report says, so that a restart changes no verdict: nothing that they need may be lost in it.
+func TestAReportKeepsTheResult(t *testing.T) {
+	want := fullResult()
+	vantage := vantageOf(v1alpha1.ProbePodStatus{Name: "pod", Node: "n1"}, &want, metav1.NewTime(begin))
+	got := resultOf(vantage, v1alpha1.ProtocolHTTP)
+	if got.Node != "n1" || !reflect.DeepEqual(got.Result, want) {
+		text, _ := json.Marshal(got.Result)
+		t.Errorf("came back as %s", text)
+	}
+	unknown := result.Result{Version: result.Version, Measurements: result.Measurements{
+		Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "refused"}},
+	}}
+	vantage = vantageOf(v1alpha1.ProbePodStatus{}, &unknown, metav1.NewTime(begin))
+	if h := resultOf(vantage, v1alpha1.ProtocolTCP).Result.Measurements.Handshake; h.ConnectMicroseconds != nil || h.SynRetransmissions != nil || h.Outcome != result.Failed {
+		t.Errorf("figures that nobody measured: %+v", h)
+	}
+}
+
+func TestFitIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 512)
+	status := v1alpha1.ConnectionReportStatus{WorstFinding: long}
+	for i := range 64 {
+		status.Verdicts = append(status.Verdicts, v1alpha1.Verdict{
+			Rule: fmt.Sprintf("CP%03d", i), Title: long[:128], Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError,
+			Message: long, Cure: long, Evidence: map[string]string{"a": long, "b": long},
+		})
+	}
+	for range maximumHistory {
+		status.History = append(status.History, v1alpha1.HistoryEntry{Time: metav1.NewTime(begin)})
+	}
+	for range maximumVantages {
+		full := fullResult()
+		status.Vantages = append(status.Vantages, vantageOf(v1alpha1.ProbePodStatus{Name: long[:253], Node: long[:253]}, &full, metav1.NewTime(begin)))
+	}
+	fitted := fit(*status.DeepCopy())
+	if got := size(fitted); got > reportBytes {
+		t.Errorf("%d bytes, from %d", got, size(status))
+	}
+	if len(fitted.Verdicts) != 64 || fitted.Verdicts[0].Result != v1alpha1.VerdictFail || fitted.Verdicts[0].Severity == "" {
+		t.Error("verdicts were lost")
+	}
+	small := v1alpha1.ConnectionReportStatus{Verdicts: status.Verdicts[:2]}
+	if got := fit(*small.DeepCopy()); !reflect.DeepEqual(got, small) {
+		t.Error("a report that fits was cut")
+	}
+}
+
+func TestSignificant(t *testing.T) {
+	base := func() *v1alpha1.ConnectionReportStatus {
+		return &v1alpha1.ConnectionReportStatus{
+			ObservedTime: &metav1.Time{Time: begin},
+			Target:       &v1alpha1.ReportTarget{Name: "t", Addresses: []string{"198.19.0.1:80"}},
+			KeyFigures:   &v1alpha1.KeyFigures{HandshakeP99Microseconds: new(int64(1000)), PortUtilizationPercent: new(int32(40))},
+			Verdicts:     []v1alpha1.Verdict{{Rule: "CP401", Result: v1alpha1.VerdictPass, Message: "40 %"}},
+			Vantages:     []v1alpha1.Vantage{{Node: "n1", Pod: "a", Outcome: "measured"}},
+			Observers: []v1alpha1.ObserverReading{{Pod: "c", Outcome: "measured", PortsInUsePeak: new(int32(10000)), PortsAvailable: new(int32(28232)),
+				Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "32768 60999"}}},
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*v1alpha1.ConnectionReportStatus)
+		after  time.Duration
+		want   bool
+	}{
+		{"nothing", func(*v1alpha1.ConnectionReportStatus) {}, time.Minute, false},
+		{"an hour", func(*v1alpha1.ConnectionReportStatus) {}, time.Hour, true},
+		{"figures in a message", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Message = "41 %" }, time.Minute, false},
+		{"a verdict", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Result = v1alpha1.VerdictFail }, time.Minute, true},
+		{"a graver verdict", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Severity = v1alpha1.SeverityError }, time.Minute, true},
+		{"a figure by 9 %", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = new(int64(1090)) }, time.Minute, false},
+		{"a figure by 20 %", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = new(int64(1250)) }, time.Minute, true},
+		{"a figure unknown", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = nil }, time.Minute, true},
+		{"ports by 2 points", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.PortUtilizationPercent = new(int32(42)) }, time.Minute, false},
+		{"ports by 8 points", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.PortUtilizationPercent = new(int32(48)) }, time.Minute, true},
+		{"another run of the same kind", func(s *v1alpha1.ConnectionReportStatus) { s.Vantages[0].Pod = "b" }, time.Minute, false},
+		{"another node", func(s *v1alpha1.ConnectionReportStatus) { s.Vantages[0].Node = "n2" }, time.Minute, true},
+		{"another address", func(s *v1alpha1.ConnectionReportStatus) { s.Target.Addresses = []string{"198.19.0.2:80"} }, time.Minute, true},
+		{"another pod", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Pod = "d" }, time.Minute, true},
+		{"a stamp", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Tuning = "t.1" }, time.Minute, true},
+		{"a sysctl", func(s *v1alpha1.ConnectionReportStatus) {
+			s.Observers[0].Sysctls = map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"}
+		}, time.Minute, true},
+		{"the ports of a pod that is not the fullest", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].PortsInUsePeak = new(int32(20000)) }, time.Minute, true},
+	} {
+		next := base()
+		test.change(next)
+		if got := significant(base(), next, begin.Add(test.after)); got != test.want {
+			t.Errorf("%s: significant %t", test.name, got)
+		}
+	}
+	if !significant(&v1alpha1.ConnectionReportStatus{}, base(), begin) {
+		t.Error("the first report is not significant")
+	}
+}
+
+func TestMergeVantages(t *testing.T) {
+	measured := func(node, pod string, minute int) v1alpha1.Vantage {
+		return v1alpha1.Vantage{Node: node, Pod: pod, Outcome: "measured", Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute))}
+	}
+	failing := running(pod("y", "n2", result.Failed))
+	for _, test := range []struct {
+		name  string
+		known []v1alpha1.Vantage
+		fresh []v1alpha1.Vantage
+		run   *v1alpha1.ProbeRunStatus
+		nodes []string
+		want  string
+	}{
+		{"first", nil, []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, []string{"n1"}, "a"},
+		{"newer on the same node", []v1alpha1.Vantage{measured("n1", "a", 1)}, []v1alpha1.Vantage{measured("n1", "b", 2)}, nil, []string{"n1"}, "b"},
+		{"the other node stays", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, []v1alpha1.Vantage{measured("n1", "c", 2)}, nil, []string{"n1", "n2"}, "c b"},
+		{"a node that was left goes", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, nil, nil, []string{"n1"}, "a"},
+		{"the last one stays", []v1alpha1.Vantage{measured("n2", "b", 1)}, nil, nil, []string{"n1"}, "b"},
+		{"anywhere", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 2)}, []v1alpha1.Vantage{measured("n3", "c", 3)}, nil, []string{anywhere}, "b c"},
+		{"a failure beside", []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, failing, []string{"n1", "n2"}, "a y"},
+		{"no failure over a result", []v1alpha1.Vantage{measured("n2", "a", 1)}, nil, failing, []string{"n2"}, "a"},
+	} {
+		var pods []string
+		for _, v := range mergeVantages(test.known, test.fresh, test.run, test.nodes, metav1.NewTime(begin)) {
+			pods = append(pods, v.Pod)
+		}
+		if got := strings.Join(pods, " "); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAddHistory(t *testing.T) {
+	entry := func(minute int, p99 int64) v1alpha1.HistoryEntry {
+		return v1alpha1.HistoryEntry{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)),
+			KeyFigures: v1alpha1.KeyFigures{HandshakeP99Microseconds: &p99}}
+	}
+	history := addHistory(nil, entry(0, 1000))
+	if history = addHistory(history, entry(1, 1001)); len(history) != 1 {
+		t.Error("the same was said twice")
+	}
+	if history = addHistory(history, entry(61, 1001)); len(history) != 2 {
+		t.Error("nothing was said for an hour")
+	}
+	for i := range 40 {
+		history = addHistory(history, entry(62+i, int64(1000*(i%2+1))))
+	}
+	if len(history) != maximumHistory || *history[0].HandshakeP99Microseconds != 2000 {
+		t.Errorf("%d entries, first %v", len(history), history[0])
+	}
+}
+
+func TestPortsJudged(t *testing.T) {
+	all := verdicts(audit.Judge(audit.Input{Protocol: "HTTP"}))
+	if portsJudged(all) {
+		t.Error("ports were judged though nothing was seen")
+	}
+	for i := range all {
+		all[i].Result = v1alpha1.VerdictPass
+	}
+	if !portsJudged(all) || portsJudged(nil) {
+		t.Error("ports were not judged though all rules pass, or without any rule")
+	}
+}

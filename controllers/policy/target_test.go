@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+func service(clusterIP string, ports ...corev1.ServicePort) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"},
+		Spec:       corev1.ServiceSpec{ClusterIP: clusterIP, Ports: ports},
+	}
+}
+
+func endpoints(port string, number int32, ready bool, addresses ...string) discoveryv1.EndpointSlice {
+	slice := discoveryv1.EndpointSlice{Ports: []discoveryv1.EndpointPort{{Name: &port, Port: &number}}}
+	for _, address := range addresses {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+		})
+	}
+	return slice
+}
+
+func TestServiceTarget(t *testing.T) {
+	web, admin := corev1.ServicePort{Name: "http", Port: 80}, corev1.ServicePort{Name: "admin", Port: 8081}
+	dns := corev1.ServicePort{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}
+	external := service("")
+	external.Spec.Type, external.Spec.ExternalName = corev1.ServiceTypeExternalName, "Bank.Example"
+	dual := service("198.19.0.1", web)
+	dual.Spec.ClusterIPs = []string{"198.19.0.1", "fd00::1"}
+
+	for _, test := range []struct {
+		name    string
+		service *corev1.Service
+		slices  []discoveryv1.EndpointSlice
+		port    string
+		// wanted
+		reason, words, url, key string
+		addresses               []string
+		ready                   int32
+	}{
+		{name: "by name", service: service("198.19.0.1", web, admin), port: "http", slices: []discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.1", "198.18.1.2"), endpoints("http", 8080, true, "198.18.1.1")},
+			url: "http://pay.shop.svc:80/", key: "198.19.0.1:80", addresses: []string{"198.19.0.1:80"}, ready: 2},
+		{name: "by number", service: service("198.19.0.1", web, admin), port: "8081", slices: []discoveryv1.EndpointSlice{endpoints("admin", 9000, true, "198.18.1.1")},
+			url: "http://pay.shop.svc:8081/", key: "198.19.0.1:8081", addresses: []string{"198.19.0.1:8081"}, ready: 1},
+		{name: "the only TCP port", service: service("198.19.0.1", dns, web), slices: []discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.1")},
+			url: "http://pay.shop.svc:80/", key: "198.19.0.1:80", addresses: []string{"198.19.0.1:80"}, ready: 1},
+		{name: "two families", service: dual, slices: []discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.1")},
+			url: "http://pay.shop.svc:80/", key: "198.19.0.1:80", addresses: []string{"198.19.0.1:80", "[fd00::1]:80"}, ready: 1},
+		{name: "headless", service: service(corev1.ClusterIPNone, web), slices: []discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.2", "198.18.1.1")},
+			url: "http://pay.shop.svc:8080/", key: "pay.shop.svc:8080", addresses: []string{"198.18.1.1:8080", "198.18.1.2:8080"}, ready: 2},
+		{name: "outside", service: external, port: "443", url: "http://pay.shop.svc:443/", key: "bank.example:443"},
+		{name: "several ports", service: service("198.19.0.1", web, admin), reason: v1alpha1.ReasonPortNotFound, words: "name one in service.port: http (80), admin (8081)"},
+		{name: "no such port", service: service("198.19.0.1", web), port: "grpc", reason: v1alpha1.ReasonPortNotFound, words: "no port grpc; it has http (80)"},
+		{name: "UDP alone", service: service("198.19.0.1", dns), reason: v1alpha1.ReasonPortNotFound, words: "no TCP port"},
+		{name: "no endpoints", service: service("198.19.0.1", web), reason: v1alpha1.ReasonNoEndpoints, words: "no ready endpoint"},
+		{name: "none ready", service: service("198.19.0.1", web), slices: []discoveryv1.EndpointSlice{endpoints("http", 8080, false, "198.18.1.1")}, reason: v1alpha1.ReasonNoEndpoints, words: "no ready endpoint"},
+		{name: "endpoints of another port", service: service("198.19.0.1", web), slices: []discoveryv1.EndpointSlice{endpoints("admin", 8080, true, "198.18.1.1")}, reason: v1alpha1.ReasonNoEndpoints, words: "no ready endpoint"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			link := v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTP, Service: &v1alpha1.ServiceReference{Name: "pay", Port: test.port}}
+			got, found := serviceTarget(link, test.service, test.slices)
+			if found.reason != test.reason || !strings.Contains(found.message, test.words) {
+				t.Fatalf("trouble %+v, want %s with %q", found, test.reason, test.words)
+			}
+			if found.any() {
+				return
+			}
+			if got.url != test.url || got.key != test.key || !slices.Equal(got.addresses, test.addresses) {
+				t.Errorf("got %+v", got)
+			}
+			if test.ready > 0 && (got.readyEndpoints == nil || *got.readyEndpoints != test.ready) {
+				t.Errorf("ready endpoints %v, want %d", got.readyEndpoints, test.ready)
+			}
+		})
+	}
+}
+
+func TestEndpointTarget(t *testing.T) {
+	for host, want := range map[string]target{
+		"Bank.Example": {name: "Bank.Example:443", url: "tcp://Bank.Example:443", key: "bank.example:443"},
+		"198.18.0.9":   {name: "198.18.0.9:443", url: "tcp://198.18.0.9:443", key: "198.18.0.9:443", addresses: []string{"198.18.0.9:443"}},
+		"fd00::9":      {name: "[fd00::9]:443", url: "tcp://[fd00::9]:443", key: "[fd00::9]:443", addresses: []string{"[fd00::9]:443"}},
+	} {
+		got := endpointTarget(v1alpha1.Link{Protocol: v1alpha1.ProtocolTCP, Endpoint: &v1alpha1.Endpoint{Host: host, Port: 443}})
+		if got.name != want.name || got.url != want.url || got.key != want.key || !slices.Equal(got.addresses, want.addresses) {
+			t.Errorf("%s: %+v, want %+v", host, got, want)
+		}
+	}
+}
+
+func TestWorkloadOf(t *testing.T) {
+	owned := func(kind, name, hash string) *corev1.Pod {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "apps/v1", Kind: kind, Name: name, Controller: new(true)}}}}
+		if hash != "" {
+			pod.Labels = map[string]string{"pod-template-hash": hash}
+		}
+		return pod
+	}
+	for name, test := range map[string]struct {
+		pod  *corev1.Pod
+		want string
+	}{
+		"Deployment":                      {owned("ReplicaSet", "a-b-5f", "5f"), "Deployment/a-b"},
+		"StatefulSet":                     {owned("StatefulSet", "db", ""), "StatefulSet/db"},
+		"DaemonSet":                       {owned("DaemonSet", "agent", ""), "DaemonSet/agent"},
+		"ReplicaSet of nobody":            {owned("ReplicaSet", "a-b", ""), "/"},
+		"ReplicaSet whose hash is not so": {owned("ReplicaSet", "a-b", "5f"), "/"},
+		"bare":                            {&corev1.Pod{}, "/"},
+	} {
+		if got := workloadOf(test.pod); got.Kind+"/"+got.Name != test.want {
+			t.Errorf("%s: %+v, want %s", name, got, test.want)
+		}
+	}
+}
