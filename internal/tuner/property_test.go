@@ -93,7 +93,7 @@ func tuned(links []LinkDemand, values v1alpha1.KnobValues) []LinkDemand {
 
 func TestPlansAreAlwaysSound(t *testing.T) {
 	plans := 0
-	for seed := range uint64(800) {
+	for seed := range uint64(300) {
 		r := world{rand.New(rand.NewPCG(seed, 7))}
 		w, links := r.workload(), r.links()
 		plan := Compute(w, links)
@@ -112,7 +112,7 @@ func TestPlansAreAlwaysSound(t *testing.T) {
 			t.Fatalf("seed %d: %+v does not last: %+v (%s)", seed, plan.Values.EphemeralPorts, again.Values, again.Message)
 		}
 	}
-	if plans < 200 {
+	if plans < 100 {
 		t.Fatalf("only %d of the drawn workloads are tuned: the property is hardly tested", plans)
 	}
 }
