@@ -2,6 +2,7 @@ package observer
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -31,21 +32,53 @@ type holding struct {
 // open is the number of ports that are held by more than TIME_WAIT.
 func (h holding) open() int { return h.ports - h.timeWait }
 
+// attempts bounds how often a census is taken again because a listener came while it was taken.
+const attempts = 3
+
 // take counts the sockets that dump lists. since is how long ago the census before was.
 //
-// A connection whose local port is listened on was accepted here and holds no port of its own, so listeners are listed
-// first. A listener that comes or goes in between is a moment's error of one destination.
+// A connection whose local port is listened on was accepted here and holds no port of its own. What a listener accepted
+// that came while the sockets were listed would look like connections to as many destinations as it has clients, so the
+// listeners are listed before and after, and a new one begins the count again.
 func take(dump dumpFunc, at time.Time, since time.Duration) (census, error) {
-	c := census{at: at, listening: map[uint16]bool{}, destinations: map[netip.AddrPort]holding{}}
-	listeners := sockdiag.Query{States: sockdiag.StateSet(sockdiag.Listen)}
-	if err := dump(listeners, func(s sockdiag.Socket) { c.listening[s.Local.Port()] = true }); err != nil {
+	listening, err := listeners(dump)
+	if err != nil {
 		return census{}, err
 	}
-	others := sockdiag.Query{States: sockdiag.AllStates &^ listeners.States}
-	if err := dump(others, func(s sockdiag.Socket) { c.add(s, since) }); err != nil {
-		return census{}, err
+	for range attempts {
+		c := census{at: at, listening: listening, destinations: map[netip.AddrPort]holding{}}
+		others := sockdiag.Query{States: sockdiag.AllStates &^ sockdiag.StateSet(sockdiag.Listen)}
+		if err := dump(others, func(s sockdiag.Socket) { c.add(s, since) }); err != nil {
+			return census{}, err
+		}
+		if listening, err = listeners(dump); err != nil {
+			return census{}, err
+		}
+		if c.knows(listening) {
+			return c, nil
+		}
 	}
-	return c, nil
+	return census{}, errUnsettled
+}
+
+var errUnsettled = errors.New("new listeners came faster than the sockets could be listed")
+
+// listeners returns the ports that are listened on.
+func listeners(dump dumpFunc) (map[uint16]bool, error) {
+	ports := map[uint16]bool{}
+	query := sockdiag.Query{States: sockdiag.StateSet(sockdiag.Listen)}
+	err := dump(query, func(s sockdiag.Socket) { ports[s.Local.Port()] = true })
+	return ports, err
+}
+
+// knows says whether the census took account of each of the listening ports.
+func (c census) knows(listening map[uint16]bool) bool {
+	for port := range listening {
+		if !c.listening[port] {
+			return false
+		}
+	}
+	return true
 }
 
 func (c census) add(s sockdiag.Socket, since time.Duration) {

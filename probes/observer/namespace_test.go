@@ -46,11 +46,23 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 		o.readCounters()
 		o.takeCensus(0)
 
+		// On a busy machine a FIN that is sent again can meet a connection that is gone, and the reset that answers it ends
+		// TIME_WAIT early (RFC 1337); so the kernel's own count is what must be met.
+		sockets, err := procnet.New("/proc").Sockstat()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		timeWait := sockets["TCP.tw"]
+		if timeWait < firstClosed-5 || timeWait > firstClosed {
+			t.Errorf("the kernel counts %d in TIME_WAIT, want about %d", timeWait, firstClosed)
+		}
+		held := timeWait + firstOpen
 		samples := scrape(t, o)
 		check(t, samples, map[string]string{
-			of("ports_in_use", first.Addr().String()):                                                 "150",
-			of("ports_in_use_peak", first.Addr().String()):                                            "150",
-			of("time_wait", first.Addr().String()):                                                    "120",
+			of("ports_in_use", first.Addr().String()):                                                 fmt.Sprint(held),
+			of("ports_in_use_peak", first.Addr().String()):                                            fmt.Sprint(held),
+			of("time_wait", first.Addr().String()):                                                    fmt.Sprint(timeWait),
 			of("ports_in_use", second.Addr().String()):                                                "15",
 			of("time_wait", second.Addr().String()):                                                   "0",
 			"connpolicy_observer_connections_opened_total":                                            "165",
@@ -59,7 +71,7 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			`connpolicy_observer_sysctl{name="net.ipv4.ip_local_reserved_ports",value="40500-40599"}`: "1",
 		})
 		betweenCensuses := o.latest.at.Sub(o.before.at).Seconds()
-		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), 150/betweenCensuses)
+		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), float64(held)/betweenCensuses)
 		near(t, samples, of("destination_connections_opened_per_second", second.Addr().String()), 15/betweenCensuses)
 		readings := o.openings.samples
 		betweenReadings := readings[len(readings)-1].at.Sub(readings[0].at).Seconds()

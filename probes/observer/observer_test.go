@@ -25,10 +25,15 @@ type kernel struct {
 	sockets []sockdiag.Socket
 	err     error
 	dumps   int
+	// onDump is called at each dump, nil for nothing.
+	onDump func(query sockdiag.Query)
 }
 
 func (k *kernel) dump(query sockdiag.Query, visit func(sockdiag.Socket)) error {
 	k.dumps++
+	if k.onDump != nil {
+		k.onDump(query)
+	}
 	for _, s := range k.sockets {
 		if query.States&sockdiag.StateSet(s.State) != 0 {
 			visit(s)
@@ -166,6 +171,28 @@ func TestFailedDumpKeepsTheLastFigures(t *testing.T) {
 	})
 }
 
+// What a listener accepts that comes in the middle of a census is no connection of the namespace's own.
+func TestListenerThatComesDuringACensus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		k.onDump = func(query sockdiag.Query) {
+			if k.dumps == 2 {
+				k.add(1, sockdiag.Listen, 8080, "", 0)
+				k.add(5, sockdiag.Established, 8080, "198.18.0.99:40000", 0)
+			}
+		}
+		check(t, scrape(t, newObserver(t, k)), map[string]string{
+			of("ports_in_use", "198.18.0.99:40000"):      "",
+			`connpolicy_observer_listening{port="8080"}`: "1",
+		})
+
+		// If they never end, that is an error and not a guess.
+		k = &kernel{}
+		k.onDump = func(sockdiag.Query) { k.add(1, sockdiag.Listen, uint16(1000+k.dumps), "", 0) }
+		check(t, scrape(t, newObserver(t, k)), map[string]string{"connpolicy_observer_dump_errors_total": "1"})
+	})
+}
+
 func TestScrapesShareACensus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kernel{}
@@ -180,18 +207,18 @@ func TestScrapesShareACensus(t *testing.T) {
 		for range 20 {
 			<-done
 		}
-		if k.dumps != 2 { // the listeners and the others
-			t.Errorf("%d dumps for 20 scrapes at once, want 2", k.dumps)
+		if k.dumps != 3 { // the listeners, the others, the listeners again
+			t.Errorf("%d dumps for 20 scrapes at once, want 3", k.dumps)
 		}
 		time.Sleep(4 * time.Second)
 		scrape(t, o)
-		if k.dumps != 2 {
+		if k.dumps != 3 {
 			t.Errorf("%d dumps although the last is four seconds old", k.dumps)
 		}
 		time.Sleep(time.Second)
 		scrape(t, o)
-		if k.dumps != 4 {
-			t.Errorf("%d dumps although the last is five seconds old, want 4", k.dumps)
+		if k.dumps != 6 {
+			t.Errorf("%d dumps although the last is five seconds old, want 6", k.dumps)
 		}
 	})
 }

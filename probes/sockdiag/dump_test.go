@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/nstest"
+	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
 
@@ -28,15 +29,20 @@ func TestDumpCountsWhatIsThere(t *testing.T) {
 			}
 		}
 		// The last closing handshakes may still be under way.
-		var counts map[sockdiag.State]int
-		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		counts := count(t, sockdiag.AllStates)
+		for deadline := time.Now().Add(10 * time.Second); len(counts) != 2 && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
 			counts = count(t, sockdiag.AllStates)
-			if counts[sockdiag.TimeWait] == closed {
-				break
-			}
 		}
-		if len(counts) != 2 || counts[sockdiag.Established] != open || counts[sockdiag.TimeWait] != closed {
-			t.Errorf("states %v, want %d established and %d in TIME_WAIT", counts, open, closed)
+		// On a busy machine a FIN that is sent again can meet a connection that is gone, and the reset that answers it ends
+		// TIME_WAIT early (RFC 1337); so the kernel's own count is what must be met.
+		kernel, err := procnet.New("/proc").Sockstat()
+		if err != nil {
+			t.Error(err)
+		}
+		inTimeWait := counts[sockdiag.TimeWait]
+		if len(counts) != 2 || counts[sockdiag.Established] != open || inTimeWait < closed-5 || int64(inTimeWait) != kernel["TCP.tw"] {
+			t.Errorf("states %v, want %d established and the %d in TIME_WAIT that the kernel counts", counts, open, kernel["TCP.tw"])
 		}
 		some := count(t, sockdiag.StateSet(sockdiag.Established))
 		if len(some) != 1 || some[sockdiag.Established] != open {
