@@ -44,6 +44,7 @@ func TestAPI(t *testing.T) {
 	t.Run("author", c.testAuthor)
 	t.Run("operator only", c.testOperatorOnly)
 	t.Run("probe pods", c.testProbePods)
+	t.Run("observers", c.testObservers)
 	t.Run("user roles", c.testUserRoles)
 	t.Run("tuning", c.testTuning)
 }

@@ -110,6 +110,7 @@ func (c *cluster) testTuning(t *testing.T) {
 	t.Run("two tunings", c.testTwoTunings)
 	t.Run("namespaces", c.testTunedNamespaces)
 	t.Run("restricted", c.testRestricted)
+	t.Run("reinvoked", c.testReinvoked)
 	t.Run("without the binding", c.testBreakGlass)
 }
 
@@ -142,6 +143,11 @@ func (c *cluster) testOtherPods(t *testing.T) {
 	c.createTuning(t, namespace, "Deployment", "web")
 	for name, change := range map[string]func(*corev1.Pod){
 		"on the node's network": func(p *corev1.Pod) { p.Spec.HostNetwork = true },
+		"for Windows": func(p *corev1.Pod) {
+			p.Spec.OS = &corev1.PodOS{Name: corev1.Windows}
+			p.Spec.SecurityContext.SeccompProfile = nil
+			p.Spec.Containers[0].SecurityContext = nil
+		},
 		"opted out": func(p *corev1.Pod) {
 			p.Labels[v1alpha1.LabelTuning] = v1alpha1.TuningDisabled
 		},
@@ -312,6 +318,29 @@ func (c *cluster) testRestricted(t *testing.T) {
 	pod.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "net.core.somaxconn", Value: "1024"}}
 	_, err := c.admit(t.Context(), pod)
 	expect(t, err, "violates PodSecurity")
+}
+
+// testReinvoked adds a policy that changes pods after ours did, so that ours is evaluated again.
+func (c *cluster) testReinvoked(t *testing.T) {
+	const namespace, label = "reinvoked", "example.com/later"
+	c.tunedNamespace(t, namespace)
+	stamp := c.createTuning(t, namespace, "Deployment", "web").Name + ".0a1b2c3d"
+	for _, object := range newLabelPolicy("zz-later.example.com", namespace, label) {
+		if err := c.admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func(ctx context.Context) string {
+		admitted, err := c.admit(ctx, ownedPod(namespace, "Deployment", "web"))
+		switch {
+		case err != nil:
+			return err.Error()
+		case admitted.Labels[label] == "":
+			return "the other policy does not change pods yet"
+		default:
+			return complain(admitted, tuned(), stamp)
+		}
+	})
 }
 
 // testBreakGlass deletes the binding, as an administrator does to stop all tuning at once.
