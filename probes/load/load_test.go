@@ -65,8 +65,8 @@ func TestEveryRequestHasAConnectionThatTheClientClosesFirst(t *testing.T) {
 	l := newLoad(t, "http://"+listener.Addr().String(), 200, 1)
 	runFor(t, pair, l, nstest.AddressOf(t, listener), 5*time.Millisecond, 2*time.Second)
 	s := l.count.snapshot(time.Now())
-	// A machine that is busy answers late, but nothing that was due is left out of the counts.
-	if due := s.requests + s.allErrors() + s.notSent; due < 380 || due > 401 || s.requests < 100 {
+	// On a busy machine a thread is late, but by no more than a second, and nothing older is left out of the counts.
+	if due := s.requests + s.allErrors() + s.notSent; due < 180 || due > 401 || s.requests < 100 {
 		t.Errorf("%d requests in two seconds at 200/s, %d not sent, errors %v", s.requests, s.notSent, s.errors)
 	}
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && clientFirst.Load() != connections.Load(); {
