@@ -1,0 +1,348 @@
+package policy_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/observer"
+)
+
+// The controller on a real API server, with its manifests and its rights. Pods are played by the test.
+func TestOnAnAPIServer(t *testing.T) {
+	c := startCluster(t)
+	port := serveObserver(t)
+	var forgets atomic.Bool
+	stop := c.startManager(t, &forgets, port)
+
+	t.Run("a link is measured from two nodes, judged and reported", func(t *testing.T) { measured(t, c) })
+	t.Run("what is absent is a condition, and other links go on", func(t *testing.T) { absent(t, c) })
+	t.Run("a workload on the node's network stalls", func(t *testing.T) { hostNetwork(t, c) })
+	t.Run("a pod that is lost or refused is an outcome", func(t *testing.T) { lostAndRefused(t, c) })
+	t.Run("one probe at a time on a target", func(t *testing.T) { oneAtATime(t, c) })
+	t.Run("a suspended policy stops", func(t *testing.T) { suspended(t, c) })
+	t.Run("an observer is added and read", func(t *testing.T) { observing(t, c) })
+	t.Run("a pod whose creation was not recorded is found again", func(t *testing.T) { forgotten(t, c, &forgets) })
+	t.Run("a new manager goes on where the old one stopped", func(t *testing.T) {
+		stop = restarted(t, c, stop, &forgets, port)
+	})
+	stop()
+}
+
+// serveObserver answers as an observer in a pod does. The pods of the tests have the address 127.0.0.1.
+func serveObserver(t *testing.T) (port int) {
+	t.Helper()
+	metrics, err := os.ReadFile("../../internal/observer/testdata/client.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write(metrics); err != nil {
+			t.Log(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	address, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if port, err = strconv.Atoi(address.Port()); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func measured(t *testing.T, c *cluster) {
+	s := c.newShop(t, "measured")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1", "node-2")
+	s.addPolicy(t, "p", nil, "server")
+
+	s.waitFor(t, "p", v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing)
+	first := s.liveProbe(t, "p")
+	if first.Spec.NodeName != "" || first.Annotations[v1alpha1.AnnotationNode] != "node-1" {
+		t.Errorf("the first pod is for node %q", first.Annotations[v1alpha1.AnnotationNode])
+	}
+	s.finish(t, first)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	second := s.liveProbe(t, "p")
+	if second.Name == first.Name || second.Annotations[v1alpha1.AnnotationNode] != "node-2" {
+		t.Errorf("the second pod is %s for node %q", second.Name, second.Annotations[v1alpha1.AnnotationNode])
+	}
+	s.finish(t, second)
+	eventually(t, func() string {
+		p := s.policy(t, "p")
+		if run := p.Status.Links[0].Run; run.Phase != v1alpha1.RunFinished || len(run.Pods) != 2 || p.Status.NextProbeTime == nil {
+			return fmt.Sprintf("run %+v", run)
+		}
+		return ""
+	})
+	var report v1alpha1.ConnectionReport
+	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Status.Vantages) != 2 || len(report.Status.Verdicts) == 0 || report.Status.KeyFigures.HandshakeP99Microseconds == nil ||
+		*report.Status.KeyFigures.HandshakeP99Microseconds != 40 {
+		t.Errorf("report %+v", report.Status)
+	}
+	if len(s.probes(t, "p")) != 2 {
+		t.Errorf("%d pods were kept for their logs, want 2", len(s.probes(t, "p")))
+	}
+
+	rest := s.policy(t, "p")
+	always(t, 2*time.Second, func() string {
+		if now := s.policy(t, "p"); now.ResourceVersion != rest.ResourceVersion {
+			return fmt.Sprintf("an idle policy is written: %+v, then %+v", rest.Status, now.Status)
+		}
+		return ""
+	})
+
+	rest.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"}
+	if err := c.admin.Update(t.Context(), rest); err != nil {
+		t.Fatal(err)
+	}
+	again := s.liveProbe(t, "p")
+	if again.Labels[v1alpha1.LabelRun] == first.Labels[v1alpha1.LabelRun] {
+		t.Error("the request was answered by the old run")
+	}
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	eventually(t, func() string {
+		if pods := s.probes(t, "p"); len(pods) != 1 {
+			return fmt.Sprintf("%d pods, the last run's among them", len(pods))
+		}
+		return ""
+	})
+}
+
+func absent(t *testing.T, c *cluster) {
+	s := c.newShop(t, "absent")
+	s.addService(t, "there", "198.18.1.1")
+	s.addService(t, "empty")
+	s.addPolicy(t, "p", nil, "empty", "missing", "there")
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonWorkloadNotFound)
+	s.addWorkload(t, false)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNoPods)
+
+	other := c.newShop(t, "absent-links")
+	other.addService(t, "there", "198.18.1.1")
+	other.addService(t, "empty")
+	other.addWorkload(t, false, "node-1")
+	other.addPolicy(t, "p", nil, "empty", "missing", "there")
+	other.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNoEndpoints)
+	other.finish(t, other.liveProbe(t, "p"))
+	message := ""
+	eventually(t, func() string {
+		p := other.policy(t, "p")
+		message = meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady).Message
+		if p.Status.Links[2].Report == "" {
+			return fmt.Sprintf("the link that can be measured is not: %+v", p.Status.Links[2])
+		}
+		return ""
+	})
+	for _, words := range []string{"absent-links/empty has no ready endpoint", "absent-links/missing does not exist"} {
+		if !strings.Contains(message, words) {
+			t.Errorf("message %q does not say %q", message, words)
+		}
+	}
+	other.addEndpoints(t, "empty", "198.18.1.2")
+	other.finish(t, other.liveProbe(t, "p"))
+	other.addService(t, "missing", "198.18.1.3")
+	other.finish(t, other.liveProbe(t, "p"))
+	other.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+func hostNetwork(t *testing.T, c *cluster) {
+	s := c.newShop(t, "host-network")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, true)
+	s.addPolicy(t, "p", nil, "server")
+	s.waitFor(t, "p", v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonHostNetwork)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonHostNetwork)
+	if pods := s.probes(t, "p"); len(pods) != 0 {
+		t.Errorf("%d probe pods", len(pods))
+	}
+}
+
+func lostAndRefused(t *testing.T, c *cluster) {
+	s := c.newShop(t, "lost")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", nil, "server")
+	lost := s.liveProbe(t, "p")
+	if err := c.admin.Delete(t.Context(), lost, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	s.waitFor(t, "p", v1alpha1.ConditionProbed, metav1.ConditionFalse, v1alpha1.ReasonProbeFailed)
+	run := s.policy(t, "p").Status.Links[0].Run
+	if run.Pods[0].Outcome != "lost" || run.Pods[0].Cause == "" || run.NotBefore == nil || run.Failures != 1 {
+		t.Errorf("run %+v", run)
+	}
+	eventually(t, func() string {
+		var events eventsv1.EventList
+		if err := c.admin.List(t.Context(), &events, client.InNamespace(s.namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range events.Items {
+			if event.Reason == "ProbeFailed" {
+				return ""
+			}
+		}
+		return "no event tells of the failure"
+	})
+
+	quota := c.newShop(t, "refused")
+	quota.addService(t, "server", "198.18.1.1")
+	quota.addWorkload(t, false, "node-1")
+	limited := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: quota.namespace, Name: "tiny"}}
+	limited.Spec.Limits = []corev1.LimitRangeItem{{Type: corev1.LimitTypeContainer, Max: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("8Mi")}}}
+	quota.create(t, limited)
+	quota.addPolicy(t, "p", nil, "server")
+	quota.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProbeFailed)
+	if message := quota.policy(t, "p").Status.Links[0].Message; !strings.Contains(message, "maximum memory usage per Container is 8Mi") {
+		t.Errorf("message %q", message)
+	}
+}
+
+func oneAtATime(t *testing.T, c *cluster) {
+	s := c.newShop(t, "one-at-a-time")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "a", nil, "server")
+	first := s.liveProbe(t, "a")
+	s.addPolicy(t, "b", nil, "server")
+	s.waitFor(t, "b", v1alpha1.ConditionProbed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
+	if pods := s.probes(t, "b"); len(pods) != 0 {
+		t.Errorf("%d pods knock at the target beside the first", len(pods))
+	}
+	s.finish(t, first)
+	s.finish(t, s.liveProbe(t, "b"))
+	s.waitFor(t, "b", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+func suspended(t *testing.T, c *cluster) {
+	s := c.newShop(t, "suspended")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", nil, "server")
+	s.liveProbe(t, "p")
+	suspend := func(yes bool) {
+		t.Helper()
+		eventually(t, func() string {
+			p := s.policy(t, "p")
+			p.Spec.Suspend = yes
+			if err := c.admin.Update(t.Context(), p); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	suspend(true)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended)
+	eventually(t, func() string {
+		if pods := s.probes(t, "p"); len(pods) > 0 {
+			return fmt.Sprintf("%d pods of a suspended policy", len(pods))
+		}
+		return ""
+	})
+	suspend(false)
+	s.finish(t, s.liveProbe(t, "p"))
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+func observing(t *testing.T, c *cluster) {
+	s := c.newShop(t, "observing")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", func(spec *v1alpha1.ConnectionPolicySpec) { spec.Observe.Pods = new(int32(2)) }, "server")
+	var pod corev1.Pod
+	eventually(t, func() string {
+		if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "client-5f-0"}, &pod); err != nil {
+			t.Fatal(err)
+		}
+		if !observer.Present(&pod) {
+			return "the pod got no observer"
+		}
+		return ""
+	})
+	pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: observer.Name, Image: "probe:test", ImageID: "probe",
+		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+	s.updateStatus(t, &pod)
+	eventually(t, func() string {
+		var report v1alpha1.ConnectionReport
+		if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
+			return err.Error()
+		}
+		for _, reading := range report.Status.Observers {
+			if reading.Outcome == "measured" && reading.PortsAvailable != nil && *reading.PortsAvailable == 28232 && len(reading.Sysctls) > 0 {
+				return ""
+			}
+		}
+		return fmt.Sprintf("observers %+v", report.Status.Observers)
+	})
+}
+
+func forgotten(t *testing.T, c *cluster, forgets *atomic.Bool) {
+	s := c.newShop(t, "forgotten")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	forgets.Store(true)
+	s.addPolicy(t, "p", nil, "server")
+	pod := s.liveProbe(t, "p")
+	always(t, 3*time.Second, func() string {
+		if pods := s.probes(t, "p"); len(pods) != 1 || pods[0].UID != pod.UID {
+			return fmt.Sprintf("%d pods, after one was created and not recorded", len(pods))
+		}
+		return ""
+	})
+	forgets.Store(false)
+	eventually(t, func() string {
+		links := s.policy(t, "p").Status.Links
+		if len(links) == 0 || links[0].Run == nil || len(links[0].Run.Pods) != 1 || links[0].Run.Pods[0].UID != string(pod.UID) {
+			return fmt.Sprintf("the pod was not found again: %+v", links)
+		}
+		return ""
+	})
+	s.finish(t, pod)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+func restarted(t *testing.T, c *cluster, stop func(), forgets *atomic.Bool, port int) (stopNew func()) {
+	s := c.newShop(t, "restarted")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", nil, "server")
+	pod := s.liveProbe(t, "p")
+	eventually(t, func() string {
+		if links := s.policy(t, "p").Status.Links; len(links) == 0 || links[0].Run == nil || len(links[0].Run.Pods) == 0 {
+			return "the pod is not recorded"
+		}
+		return ""
+	})
+	stop()
+	s.finish(t, pod) // while nobody looks
+	stopNew = c.startManager(t, forgets, port)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	run := s.policy(t, "p").Status.Links[0].Run
+	if run.Phase != v1alpha1.RunFinished || len(run.Pods) != 1 || run.Pods[0].UID != string(pod.UID) || run.Pods[0].Outcome != "measured" {
+		t.Errorf("run %+v", run)
+	}
+	if pods := s.probes(t, "p"); len(pods) != 1 {
+		t.Errorf("%d pods, one was enough", len(pods))
+	}
+	return stopNew
+}

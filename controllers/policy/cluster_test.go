@@ -1,0 +1,345 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/controllers/policy"
+	"github.com/connpolicy/connpolicy/internal/probepod"
+	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/test/apiserver"
+)
+
+const (
+	operator = "system:serviceaccount:connpolicy-system:connpolicy-manager"
+	patience = 30 * time.Second
+)
+
+// cluster is an API server with the operator's manifests and without nodes: the tests play the kubelet.
+type cluster struct {
+	config *rest.Config
+	scheme *runtime.Scheme
+	admin  client.Client
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(t.Output(), nil)))
+	c := &cluster{config: apiserver.Start(t), scheme: runtime.NewScheme()}
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(c.scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if c.admin, err = client.New(c.config, client.Options{Scheme: c.scheme}); err != nil {
+		t.Fatal(err)
+	}
+	apiserver.Install(t.Context(), t, c.admin, "../../dist/install-apply.yaml")
+	return c
+}
+
+// forgetful is a client whose status writes fail while told so: the operator dies before it has recorded what it did.
+type forgetful struct {
+	client.Client
+	forgets *atomic.Bool
+}
+
+func (f forgetful) Status() client.SubResourceWriter {
+	return forgetfulStatus{f.Client.Status(), f.forgets}
+}
+
+type forgetfulStatus struct {
+	client.SubResourceWriter
+	forgets *atomic.Bool
+}
+
+var errForgot = errors.New("the operator died before it recorded what it did")
+
+func (f forgetfulStatus) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	if f.forgets.Load() {
+		return errForgot
+	}
+	return f.SubResourceWriter.Patch(ctx, object, patch, options...)
+}
+
+// startManager runs the controller, with the rights of the operator and no others, until the function is called.
+func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort int) (stop func()) {
+	t.Helper()
+	asOperator := rest.CopyConfig(c.config)
+	asOperator.Impersonate = rest.ImpersonationConfig{UserName: operator, Groups: []string{"system:authenticated"}}
+	mgr, err := ctrl.NewManager(asOperator, ctrl.Options{
+		Scheme:     c.scheme,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reconciler := &policy.Reconciler{
+		Client: forgetful{mgr.GetClient(), forgets}, Live: mgr.GetAPIReader(),
+		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20},
+		Events:     mgr.GetEventRecorder("connpolicy"),
+		HTTP:       &http.Client{},
+		Now:        time.Now,
+		ProbeImage: "probe:test", ObserverPort: observerPort,
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the manager stopped: %v", err)
+		}
+	}
+}
+
+// shop is a namespace with a Service and a workload that no controller but the test looks after.
+type shop struct {
+	c         *cluster
+	namespace string
+}
+
+func (c *cluster) newShop(t *testing.T, namespace string) shop {
+	t.Helper()
+	s := shop{c, namespace}
+	s.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	return s
+}
+
+func (s shop) create(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := s.c.admin.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addService creates a Service with a ready endpoint, or none.
+func (s shop) addService(t *testing.T, name string, endpoints ...string) {
+	t.Helper()
+	s.create(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	})
+	s.addEndpoints(t, name, endpoints...)
+}
+
+func (s shop) addEndpoints(t *testing.T, service string, addresses ...string) {
+	t.Helper()
+	if len(addresses) == 0 {
+		return
+	}
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: service + "-1",
+			Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+	}
+	for _, address := range addresses {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{address},
+			Conditions: discoveryv1.EndpointConditions{Ready: new(true)}})
+	}
+	s.create(t, slice)
+}
+
+// addWorkload creates a Deployment and one running pod of it on each node.
+func (s shop) addWorkload(t *testing.T, hostNetwork bool, nodes ...string) {
+	t.Helper()
+	labels := map[string]string{"app": "client"}
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "client"}}
+	deployment.Spec.Selector = &metav1.LabelSelector{MatchLabels: labels}
+	deployment.Spec.Template = corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels},
+		Spec:       corev1.PodSpec{HostNetwork: hostNetwork, Containers: []corev1.Container{{Name: "client", Image: "client:test"}}},
+	}
+	s.create(t, deployment)
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "client-5f",
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(deployment, appsv1.SchemeGroupVersion.WithKind("Deployment"))}}}
+	set.Spec.Selector, set.Spec.Template = deployment.Spec.Selector, deployment.Spec.Template
+	s.create(t, set)
+	for i, node := range nodes {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.namespace, Name: fmt.Sprintf("client-5f-%d", i),
+			Labels:          map[string]string{"app": "client", "pod-template-hash": "5f"},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))},
+		}, Spec: deployment.Spec.Template.Spec}
+		pod.Spec.NodeName = node
+		s.create(t, pod)
+		pod.Status.Phase, pod.Status.PodIP = corev1.PodRunning, "127.0.0.1"
+		pod.Status.PodIPs = []corev1.PodIP{{IP: pod.Status.PodIP}}
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		s.updateStatus(t, pod)
+	}
+}
+
+func (s shop) updateStatus(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := s.c.admin.Status().Update(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addPolicy creates a policy with a link to each service.
+func (s shop) addPolicy(t *testing.T, name string, change func(*v1alpha1.ConnectionPolicySpec), services ...string) {
+	t.Helper()
+	p := &v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
+	p.Spec.From = &v1alpha1.WorkloadReference{Kind: "Deployment", Name: "client"}
+	p.Spec.Observe.Pods = new(int32(0))
+	for _, service := range services {
+		p.Spec.To = append(p.Spec.To, v1alpha1.Link{Name: service, Protocol: v1alpha1.ProtocolHTTP,
+			Service: &v1alpha1.ServiceReference{Name: service}})
+	}
+	if change != nil {
+		change(&p.Spec)
+	}
+	s.create(t, p)
+}
+
+func (s shop) policy(t *testing.T, name string) *v1alpha1.ConnectionPolicy {
+	t.Helper()
+	var p v1alpha1.ConnectionPolicy
+	if err := s.c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: name}, &p); err != nil {
+		t.Fatal(err)
+	}
+	return &p
+}
+
+// probes are the operator's pods of a policy that exist.
+func (s shop) probes(t *testing.T, policy string) []corev1.Pod {
+	t.Helper()
+	var list corev1.PodList
+	if err := s.c.admin.List(t.Context(), &list, client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.LabelProbe: policy}); err != nil {
+		t.Fatal(err)
+	}
+	return list.Items
+}
+
+// liveProbe waits for the only live probe pod of a policy.
+func (s shop) liveProbe(t *testing.T, policy string) *corev1.Pod {
+	t.Helper()
+	var found *corev1.Pod
+	eventually(t, func() string {
+		var live []corev1.Pod
+		for _, pod := range s.probes(t, policy) {
+			if pod.Status.Phase == corev1.PodPending || pod.Status.Phase == corev1.PodRunning {
+				live = append(live, pod)
+			}
+		}
+		if len(live) != 1 {
+			return fmt.Sprintf("%d live probe pods; links %+v", len(live), s.policy(t, policy).Status.Links)
+		}
+		found = &live[0]
+		return ""
+	})
+	return found
+}
+
+// finish plays a probe pod that measures and ends.
+func (s shop) finish(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	message, err := result.EncodeMessage(result.Result{
+		Version: result.Version,
+		Target:  result.Target{URL: "http://x/", Protocol: "HTTP", Address: "198.19.0.1:80"},
+		Host:    result.Host{Kernel: "6.18"},
+		Measurements: result.Measurements{Handshake: &result.Handshake{
+			Meta:                result.Meta{Outcome: result.Measured, Samples: 67},
+			ConnectMicroseconds: &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50},
+			SynRetransmissions:  new(0), SetupSharePercent: new(20.0),
+		}},
+	}, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Status.Phase = corev1.PodSucceeded
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: probepod.ContainerName, Image: "probe:test", ImageID: "probe",
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(message)}}}}
+	s.updateStatus(t, pod)
+}
+
+// waitFor waits until a condition of a policy has a status and a reason, with nothing against kstatus on the way.
+func (s shop) waitFor(t *testing.T, policy, conditionType string, status metav1.ConditionStatus, reason string) {
+	t.Helper()
+	eventually(t, func() string {
+		p := s.policy(t, policy)
+		if against := againstKstatus(p); against != "" {
+			t.Errorf("policy %s: %s", policy, against)
+		}
+		condition := meta.FindStatusCondition(p.Status.Conditions, conditionType)
+		if condition == nil || condition.Status != status || condition.Reason != reason {
+			return fmt.Sprintf("policy %s: %s is %+v, want %s %s", policy, conditionType, condition, status, reason)
+		}
+		return ""
+	})
+}
+
+// againstKstatus says what in a status would mislead those who wait for it.
+func againstKstatus(p *v1alpha1.ConnectionPolicy) string {
+	if len(p.Status.Conditions) == 0 {
+		return ""
+	}
+	ready := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+	reconciling := meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionReconciling)
+	stalled := meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionStalled)
+	switch {
+	case ready == nil:
+		return "there are conditions but no Ready"
+	case p.Status.ObservedGeneration != p.Generation:
+		return "" // being worked on, and it says so
+	case reconciling && stalled:
+		return "Reconciling and Stalled at once"
+	case ready.Status == metav1.ConditionTrue && (reconciling || stalled):
+		return "Ready while Reconciling or Stalled"
+	case ready.ObservedGeneration != p.Generation:
+		return "Ready is of another generation than the status"
+	default:
+		return ""
+	}
+}
+
+func eventually(t *testing.T, wrong func() string) {
+	t.Helper()
+	last := ""
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if last = wrong(); last == "" {
+			return
+		}
+	}
+	t.Fatal(last)
+}
+
+// always watches for a while that nothing goes wrong.
+func always(t *testing.T, during time.Duration, wrong func() string) {
+	t.Helper()
+	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if found := wrong(); found != "" {
+			t.Fatal(found)
+		}
+	}
+}
