@@ -110,6 +110,9 @@ func startAll(ctx context.Context, l layout) error {
 	if err := awaitCluster(ctx, launch, api, all); err != nil {
 		return err
 	}
+	if err := forgetClosedConnections(ctx, launch, all); err != nil {
+		return err
+	}
 	r.Complete = true
 	return r.save()
 }
