@@ -24,7 +24,8 @@ type Outcome struct {
 	PolicyLineBefore, PolicyLineAfter string
 	// ReportBefore is the first report in which observers saw every client; Report the last one.
 	ReportBefore, Report v1alpha1.ConnectionReport
-	Tuning               v1alpha1.ConnectionTuning
+	// Proposal is the tuning as it was first proposed; Tuning as it is in the end.
+	Proposal, Tuning v1alpha1.ConnectionTuning
 }
 
 // PortsHeld is the number of local ports that a client's pod held at one time towards the server.

@@ -21,16 +21,27 @@ func (s *Scenario) applyPolicy(ctx context.Context, _ *Outcome) error {
 		fmt.Sprintf("--timeout=%.0fs", readyTimeout.Seconds()))
 }
 
-// observeBefore waits for the first report in which observers saw all clients, and keeps it.
+// observeBefore waits for the first report in which observers saw all clients and for the tuning that comes of it, and
+// keeps both.
 func (s *Scenario) observeBefore(ctx context.Context, outcome *Outcome) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, readyTimeout,
-		fmt.Errorf("no report says within %s what observers see in the %d clients", readyTimeout, outcome.Before.Pods))
+		fmt.Errorf("no report says within %s what observers see in the %d clients, or no tuning what follows from it",
+			readyTimeout, outcome.Before.Pods))
 	defer cancel()
 	for !seenByObservers(&outcome.ReportBefore, outcome.Before.Pods) {
 		if err := sleep(waiting, pollInterval); err != nil {
 			return err
 		}
 		err := s.get(waiting, reportName, &outcome.ReportBefore)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return because(waiting, err)
+		}
+	}
+	for len(outcome.Proposal.Status.Recommendations) == 0 {
+		if err := sleep(waiting, pollInterval); err != nil {
+			return err
+		}
+		err := s.get(waiting, tuningName, &outcome.Proposal)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return because(waiting, err)
 		}

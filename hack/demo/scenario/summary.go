@@ -76,16 +76,18 @@ func writeFindings(out io.Writer, title string, verdicts []v1alpha1.Verdict) {
 }
 
 func (o *Outcome) writeTuning(out io.Writer) {
-	fmt.Fprintf(out, "\nConnectionTuning %s, revision %s\n", o.Tuning.Name, cmp.Or(o.Tuning.Spec.Revision, "none"))
-	for _, recommendation := range o.Tuning.Status.Recommendations {
+	fmt.Fprintf(out, "\nConnectionTuning %s, as it was proposed\n", o.Proposal.Name)
+	for _, recommendation := range o.Proposal.Status.Recommendations {
 		fmt.Fprintf(out, "  %s: from %s to %s, confidence %s\n    %s\n", recommendation.Knob, cmp.Or(recommendation.Current, "unknown"),
 			recommendation.Recommended, recommendation.Confidence, recommendation.Reason)
 		if recommendation.ExpectedEffect != "" {
 			fmt.Fprintf(out, "    Expected: %s\n", recommendation.ExpectedEffect)
 		}
 	}
+	fmt.Fprintf(out, "\nConnectionTuning %s, in the end\n", o.Tuning.Name)
 	if knobs := o.Tuning.Spec.Knobs; knobs != nil && knobs.EphemeralPorts != nil {
-		fmt.Fprintf(out, "  kept free for listeners: %s\n", strings.Join(knobs.EphemeralPorts.Reserved, ", "))
+		fmt.Fprintf(out, "  revision %s: ports %d to %d, kept free for listeners: %s\n", o.Tuning.Spec.Revision,
+			knobs.EphemeralPorts.First, knobs.EphemeralPorts.Last, strings.Join(knobs.EphemeralPorts.Reserved, ", "))
 	}
 	if rollout := o.Tuning.Status.Rollout; rollout != nil {
 		fmt.Fprintf(out, "  pods: %d, created with the values: %d, values read back inside: %d\n", rollout.Pods, rollout.Stamped, rollout.ReadBack)
