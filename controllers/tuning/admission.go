@@ -17,10 +17,14 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
 
-// needsAdmission says whether the answer to a tried pod matters: values are on their way into the pods or out of them.
+// needsAdmission says whether the answer to a tried pod matters: values are on their way into the pods or out of them, or
+// pods are missing, perhaps because they are refused. Of the kinds of workload a Deployment alone says so in its status.
 func needsAdmission(s State) bool {
 	if s.Tuning == nil || s.Workload == nil || !controllerutil.ContainsFinalizer(s.Tuning, v1alpha1.FinalizerTuning) {
 		return false
+	}
+	if s.lacksPods() {
+		return true
 	}
 	settled := s.Tuning.DeletionTimestamp.IsZero() && InForce(s.Tuning) != nil &&
 		meta.IsStatusConditionTrue(s.Tuning.Status.Conditions, v1alpha1.ConditionVerified) &&

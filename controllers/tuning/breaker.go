@@ -14,8 +14,8 @@ import (
 
 const (
 	rejectedKept = 10
-	// sandboxLook is how often a pod without a sandbox is looked at: its status does not change when the sandbox fails.
-	sandboxLook = 10 * time.Second
+	// silentLook is how often pods that are missing, or lack a sandbox, are looked at: nothing changes when they fail.
+	silentLook = 10 * time.Second
 )
 
 // breakCircuit takes the values in force back at once if they keep one pod, anywhere, from running.
@@ -24,8 +24,8 @@ func (d *draft) breakCircuit() {
 		return
 	}
 	revision := tuner.Revision(*d.current)
-	if slices.ContainsFunc(d.Pods, func(pod Pod) bool { return pod.Waiting }) {
-		d.lookAgain(sandboxLook)
+	if d.lacksPods() || slices.ContainsFunc(d.Pods, func(pod Pod) bool { return pod.Waiting }) {
+		d.lookAgain(silentLook)
 	}
 	if message := d.refusal(revision); message != "" {
 		d.reject(revision, v1alpha1.ReasonForbidden, message)

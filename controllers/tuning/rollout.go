@@ -149,7 +149,7 @@ func (d *draft) replace(g goal, counted tally) {
 	have := fmt.Sprintf("%d of %d pods were created with the values", counted.stamped, counted.pods)
 	switch {
 	case d.tuning.Spec.Disruption != v1alpha1.DisruptionRestart:
-		d.applying(fmt.Sprintf("%s. The others get them when they are replaced; spec.tuning.disruption: Restart of the "+
+		d.applying(fmt.Sprintf("%s. The rest get them when they are replaced; spec.tuning.disruption: Restart of the "+
 			"policy would replace them now.", have), "")
 	case rollout.Restarts == 0:
 		d.restartOnceKnown(g, have)
@@ -181,7 +181,7 @@ func (d *draft) restartOnceKnown(g goal, have string) {
 	rollout.RestartedAt = &metav1.Time{Time: at}
 	message := fmt.Sprintf("The pods are being replaced (time %d of at most %d for this revision): %s.",
 		rollout.Restarts, restartsMax, have)
-	d.record(g.revision, v1alpha1.ReasonApplying, message)
+	d.tell(g.revision, v1alpha1.ReasonApplying, message)
 	d.applying(message, d.Workload.Stuck)
 }
 

@@ -52,6 +52,8 @@ type Namespace struct {
 type Workload struct {
 	// HostNetwork and OptedOut are of its pod template.
 	HostNetwork, OptedOut bool
+	// Desired is the number of pods that it should have.
+	Desired int
 	// RolledOut says whether all its pods are of its newest template, and available.
 	RolledOut bool
 	// Stuck says in words why its pods do not come to a new template by themselves. Empty: they do.
@@ -63,6 +65,17 @@ type Workload struct {
 	CreationFailure string
 	// RestartedAt is the annotation connpolicy.dev/restartedAt of the pod template. Zero: there is none.
 	RestartedAt time.Time
+}
+
+// lacksPods says whether the workload has fewer pods than it should: something may refuse to create them.
+func (s State) lacksPods() bool {
+	alive := 0
+	for _, pod := range s.Pods {
+		if pod.Alive {
+			alive++
+		}
+	}
+	return s.Workload != nil && alive < s.Workload.Desired
 }
 
 // Pod is one of the workload's pods.

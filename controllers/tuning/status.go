@@ -68,7 +68,12 @@ func (d *draft) record(revision, reason, message string) {
 	if len(history) > 0 && history[0].Revision == revision && history[0].Reason == reason {
 		return
 	}
-	history = slices.Insert(history, 0, v1alpha1.TuningEvent{
+	d.tell(revision, reason, message)
+}
+
+// tell adds to the history what happened to a revision.
+func (d *draft) tell(revision, reason, message string) {
+	history := slices.Insert(d.tuning.Status.History, 0, v1alpha1.TuningEvent{
 		Time:     metav1.NewTime(d.Now),
 		Revision: revision,
 		Reason:   reason,

@@ -91,6 +91,7 @@ func fromDeployment(d *appsv1.Deployment) *source {
 	s := &source{uid: d.UID, selector: d.Spec.Selector, template: d.Spec.Template}
 	current := d.Status.ObservedGeneration >= d.Generation
 	replicas := replicasOf(d.Spec.Replicas)
+	s.facts.Desired = int(replicas)
 	s.facts.RolledOut = current && d.Status.UpdatedReplicas == replicas && d.Status.Replicas == replicas &&
 		d.Status.AvailableReplicas == replicas
 	if d.Spec.Paused {
@@ -112,6 +113,7 @@ func fromStatefulSet(set *appsv1.StatefulSet) *source {
 	s := &source{uid: set.UID, selector: set.Spec.Selector, template: set.Spec.Template}
 	s.creators = []metav1.OwnerReference{controllerReference(kindStatefulSet, set.Name, set.UID)}
 	replicas := replicasOf(set.Spec.Replicas)
+	s.facts.Desired = int(replicas)
 	s.facts.RolledOut = set.Status.ObservedGeneration >= set.Generation && set.Status.UpdatedReplicas == replicas &&
 		set.Status.AvailableReplicas == replicas
 	update := set.Spec.UpdateStrategy
@@ -129,6 +131,7 @@ func fromDaemonSet(set *appsv1.DaemonSet) *source {
 	s := &source{uid: set.UID, selector: set.Spec.Selector, template: set.Spec.Template}
 	s.creators = []metav1.OwnerReference{controllerReference(kindDaemonSet, set.Name, set.UID)}
 	desired := set.Status.DesiredNumberScheduled
+	s.facts.Desired = int(desired)
 	s.facts.RolledOut = set.Status.ObservedGeneration >= set.Generation && set.Status.UpdatedNumberScheduled == desired &&
 		set.Status.NumberAvailable == desired
 	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {

@@ -1,0 +1,56 @@
+package tuning
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+// TestNeedsAdmission: the API server is asked only while its answer matters.
+func TestNeedsAdmission(t *testing.T) {
+	tests := map[string]struct {
+		change func(*world)
+		want   bool
+	}{
+		"settled":               {func(*world) {}, false},
+		"a pod without values":  {func(w *world) { w.Pods[0].Stamp = "" }, true},
+		"a pod is missing":      {func(w *world) { w.Workload.Desired = 3 }, true},
+		"being deleted":         {func(w *world) { w.deleteTuning() }, true},
+		"values are taken back": {func(w *world) { w.Tuning.Spec.Knobs, w.Tuning.Spec.Revision = nil, "" }, true},
+		"nothing to undo":       {func(w *world) { w.Tuning.Finalizers = nil; w.Workload.Desired = 3 }, false},
+		"no workload":           {func(w *world) { w.Workload = nil }, false},
+		"no tuning":             {func(w *world) { w.Tuning = nil }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)
+			w.verify(wide)
+			w.Workload.Desired = 2
+			test.change(w)
+			if got := needsAdmission(w.State); got != test.want {
+				t.Errorf("needsAdmission is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestIsSysctlRefusal tells a refusal of sysctls from all others.
+func TestIsSysctlRefusal(t *testing.T) {
+	pods := corev1.Resource("pods")
+	for message, want := range map[string]bool{
+		`violates PodSecurity "baseline:v1.24": forbidden sysctls (net.ipv4.ip_local_reserved_ports)`: true,
+		`violates PodSecurity "restricted:latest": runAsNonRoot != true`:                              false,
+		`exceeded quota: pods`: false,
+	} {
+		if got := isSysctlRefusal(apierrors.NewForbidden(pods, "client", errors.New(message))); got != want {
+			t.Errorf("%s: %v, want %v", message, got, want)
+		}
+	}
+	if isSysctlRefusal(nil) {
+		t.Error("no error is a refusal")
+	}
+}
