@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -13,6 +14,9 @@ import (
 
 // assetsVariable is where envtest looks for the folder with kube-apiserver, etcd and kubectl.
 const assetsVariable = "KUBEBUILDER_ASSETS"
+
+// startTimeout bounds the start. It takes 4 s alone on a machine, and much longer beside builds.
+const startTimeout = 3 * time.Minute
 
 // Start starts a kube-apiserver and stops it when the test ends. The configuration that it returns is of an
 // administrator. The test fails, and says what to run, if the programs are not there.
@@ -25,7 +29,7 @@ func Start(t testing.TB) *rest.Config {
 				assetsVariable, assets, program, assetsVariable)
 		}
 	}
-	environment := &envtest.Environment{}
+	environment := &envtest.Environment{ControlPlaneStartTimeout: startTimeout}
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatalf("start kube-apiserver: %v", err)

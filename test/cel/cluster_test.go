@@ -60,6 +60,7 @@ func startCluster(t *testing.T) *cluster {
 	c.admin = c.as(t, "")
 	apiserver.Install(t.Context(), t, c.admin, installApply)
 	c.waitForAdmission(t)
+	c.waitForOperator(t)
 	return c
 }
 
@@ -83,17 +84,13 @@ func (c *cluster) waitForAdmission(t *testing.T) {
 	t.Helper()
 	probe := newPod("default", "sentinel")
 	probe.Labels = map[string]string{v1alpha1.LabelProbe: "x"}
-	report := &v1alpha1.ConnectionReport{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "sentinel"},
-		Spec:       v1alpha1.ConnectionReportSpec{PolicyName: "x", LinkName: "y"},
-	}
 	c.grant(t, "default", "sentinel", rule("connpolicy.dev", "connectionpolicies", "create"))
 	for object, refused := range map[client.Object]struct {
 		by   client.Client
 		with string
 	}{
 		probe:                            {c.admin, "only the operator may set it"},
-		report:                           {c.admin, "written by the operator alone"},
+		newReport("default", "sentinel"): {c.admin, "written by the operator alone"},
 		newPolicy("default", "sentinel"): {c.as(t, "sentinel"), "may not create pods"},
 	} {
 		eventually(t, func(ctx context.Context) string {
@@ -101,6 +98,14 @@ func (c *cluster) waitForAdmission(t *testing.T) {
 			return mismatch(err, refused.with)
 		})
 	}
+}
+
+// waitForOperator waits until the operator has its rights.
+func (c *cluster) waitForOperator(t *testing.T) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) string {
+		return mismatch(c.as(t, operator).Create(ctx, newReport("default", "sentinel"), client.DryRunAll), "")
+	})
 }
 
 // eventually waits until the check returns no complaint.

@@ -35,8 +35,7 @@ func (c *cluster) testUserRoles(t *testing.T) {
 		"editor": {"connpolicy-view", "connpolicy-edit", "system:aggregate-to-view", "system:aggregate-to-edit"},
 	} {
 		for _, role := range roles {
-			ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role}
-			c.bind(t, namespace, user+"-"+role, user, ref)
+			c.grantClusterRole(t, namespace, user, role)
 		}
 	}
 	web := v1alpha1.WorkloadReference{Kind: "Deployment", Name: "web"}
