@@ -32,7 +32,8 @@ func (c Checkout) imageFiles() ([]string, error) {
 // InstallOperator applies the manifest that a user would apply and waits until the manager is available. Where the lab
 // ran before, the manager is restarted, so that it is the one that was built last.
 func InstallOperator(ctx context.Context, checkout Checkout, kubectl Kubectl, labRanBefore bool) error {
-	if _, err := kubectl.Output(ctx, "apply", "--server-side", "-f", checkout.Path("dist", "install-apply.yaml")); err != nil {
+	// Somebody may have tried something out in a lab that ran before; the manifest has the last word.
+	if _, err := kubectl.Output(ctx, "apply", "--server-side", "--force-conflicts", "-f", checkout.Path("dist", "install-apply.yaml")); err != nil {
 		return fmt.Errorf("install the operator: %w", err)
 	}
 	if labRanBefore {

@@ -29,8 +29,8 @@ func (s *Scenario) Keep(ctx context.Context, directory, summary string) error {
 	return write(directory, "summary.txt", summary)
 }
 
-// Diagnose writes into a directory what helps to find out why a demonstration failed. What cannot be had is left out and
-// named in the error.
+// Diagnose writes into a directory what helps to find out why a demonstration failed. Where something cannot be had its
+// file says why.
 func Diagnose(ctx context.Context, kubectl cluster.Kubectl, directory string) error {
 	var failures []error
 	for name, args := range map[string][]string{
@@ -44,10 +44,10 @@ func Diagnose(ctx context.Context, kubectl cluster.Kubectl, directory string) er
 		"client.log":           {"-n", Namespace, "logs", "--selector=app.kubernetes.io/name=client", "--container=client", "--prefix", "--tail=200"},
 	} {
 		output, err := kubectl.Output(ctx, args...)
-		failures = append(failures, err)
-		if output != "" {
-			failures = append(failures, write(directory, name, output))
+		if err != nil {
+			output += err.Error() + "\n"
 		}
+		failures = append(failures, write(directory, name, output))
 	}
 	return errors.Join(failures...)
 }
