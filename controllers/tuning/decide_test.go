@@ -497,6 +497,15 @@ func TestApprovalWithdrawn(t *testing.T) {
 	w.step()
 	w.wantReason(v1alpha1.ConditionProgressing, v1alpha1.ReasonAwaitingApproval)
 	w.wantSettled()
+	told := 0
+	for _, event := range w.Tuning.Status.History {
+		if event.Reason == v1alpha1.ReasonAwaitingApproval {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("history says %d times that the proposal waits: %+v", told, w.Tuning.Status.History)
+	}
 	approve(w)
 	w.step()
 	w.wantReason(v1alpha1.ConditionProgressing, v1alpha1.ReasonApplying)

@@ -37,7 +37,7 @@ func (d *draft) rest(o obstacle) {
 		d.stop(o.reason, o.message)
 		d.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, o.reason, o.message)
 	case v1alpha1.ReasonAwaitingApproval:
-		d.record(d.Plan.Revision, o.reason, o.message)
+		d.recordOnce(d.Plan.Revision, o.reason, o.message)
 		d.progress(o.reason, o.message)
 	default:
 		d.stop(o.reason, o.message)
@@ -69,6 +69,16 @@ func (d *draft) record(revision, reason, message string) {
 		return
 	}
 	d.tell(revision, reason, message)
+}
+
+// recordOnce records what is true for as long as the history reaches back, whatever happened since.
+func (d *draft) recordOnce(revision, reason, message string) {
+	known := slices.ContainsFunc(d.tuning.Status.History, func(e v1alpha1.TuningEvent) bool {
+		return e.Revision == revision && e.Reason == reason
+	})
+	if !known {
+		d.tell(revision, reason, message)
+	}
 }
 
 // tell adds to the history what happened to a revision.
