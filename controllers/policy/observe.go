@@ -40,29 +40,35 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	}
 	every := readEvery(s.policy.Spec.Tuning.Mode, s.deciding(), s.before.Status.PortUtilizationPercent)
 
-	var readings sync.WaitGroup
 	for _, pod := range chooseObserved(s.source.pods, count) {
-		seen, known := r.sightings.get(pod.UID)
+		seen, _ := r.sightings.get(pod.UID)
 		s.observed = append(s.observed, observed{pod: pod, seen: seen})
-		if known && seen.outcome != "" && s.now.Sub(seen.at) < every-time.Second {
-			s.wakeAt(seen.at.Add(every))
-			continue
-		}
-		at := len(s.observed) - 1
-		readings.Go(func() {
-			fresh := r.look(ctx, pod, seen, s.now)
-			r.sightings.put(pod.UID, fresh)
-			s.observed[at].seen = fresh
-		})
-		s.wakeAt(s.now.Add(every))
 	}
-	readings.Wait()
+	r.lookAll(ctx, s, every)
 	for _, o := range s.observed {
 		if o.seen.outcome == "" {
 			s.wakeAt(s.now.Add(lookAgain))
+		} else {
+			s.wakeAt(o.seen.at.Add(every))
 		}
 	}
 	return nil
+}
+
+// lookAll looks, at once, at the pods that are due. A second more or less does not make a pod wait for the next round.
+func (r *Reconciler) lookAll(ctx context.Context, s *scope, every time.Duration) {
+	var looks sync.WaitGroup
+	for i := range s.observed {
+		o := &s.observed[i]
+		if o.seen.outcome != "" && s.now.Sub(o.seen.at) < every-time.Second {
+			continue
+		}
+		looks.Go(func() {
+			o.seen = r.look(ctx, o.pod, o.seen, s.now)
+			r.sightings.put(o.pod.UID, o.seen)
+		})
+	}
+	looks.Wait()
 }
 
 // deciding: the next figures decide something, for the tuning is on its way or ports could not be judged yet.

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // failuresTolerated is how often in a row a probe that has worked before may fail until the policy is not Ready.
@@ -149,9 +150,31 @@ func (l *link) summary(source trouble) v1alpha1.LinkStatus {
 		status.Message = l.waiting
 	case l.status.Run != nil && l.status.Run.Phase != v1alpha1.RunFinished && l.status.Run.Failures > 0:
 		status.Message = lastCause(l.status.Run)
+	default:
+		status.Message = l.fruitless()
 	}
 	status.Message = clip(status.Message, maximumMessageBytes)
 	return status
+}
+
+// fruitless says why the probes that came to their end could measure nothing, such as a target that refuses; empty if
+// they measured something.
+func (l *link) fruitless() string {
+	if l.report == nil {
+		return ""
+	}
+	cause := ""
+	for _, v := range l.report.Status.Vantages {
+		for _, m := range measurements(v) {
+			if m.Outcome == string(result.Measured) {
+				return ""
+			}
+			if cause == "" && m.Cause != "" {
+				cause = fmt.Sprintf("nothing could be measured from node %s: %s", v.Node, m.Cause)
+			}
+		}
+	}
+	return cause
 }
 
 // probed: has every link a result from its last run?
@@ -174,6 +197,8 @@ func (s *scope) probed() state {
 			return state{metav1.ConditionUnknown, v1alpha1.ReasonWaiting, prefix + l.waiting}
 		case !l.hasResult():
 			return state{metav1.ConditionUnknown, v1alpha1.ReasonProgressing, prefix + "the first probe is on its way"}
+		case l.fruitless() != "":
+			return state{metav1.ConditionFalse, v1alpha1.ReasonProbeFailed, prefix + l.fruitless()}
 		}
 	}
 	return state{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "every link has a result"}

@@ -152,6 +152,21 @@ func resultOf(v v1alpha1.Vantage, protocol v1alpha1.Protocol) audit.ProbeResult 
 	return audit.ProbeResult{Node: v.Node, Result: r}
 }
 
+// measurements are what every measurement of a vantage says about itself.
+func measurements(v v1alpha1.Vantage) []v1alpha1.MeasurementOutcome {
+	var outcomes []v1alpha1.MeasurementOutcome
+	if v.Handshake != nil {
+		outcomes = append(outcomes, v.Handshake.MeasurementOutcome)
+	}
+	if v.Reuse != nil {
+		outcomes = append(outcomes, v.Reuse.MeasurementOutcome)
+	}
+	if v.TimeWait != nil {
+		outcomes = append(outcomes, v.TimeWait.MeasurementOutcome)
+	}
+	return outcomes
+}
+
 func outcomeOf(m result.Meta) v1alpha1.MeasurementOutcome {
 	return v1alpha1.MeasurementOutcome{Outcome: string(m.Outcome), Cause: clip(m.Cause, maximumCauseBytes), Samples: int32(m.Samples)}
 }

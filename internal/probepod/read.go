@@ -3,6 +3,7 @@ package probepod
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,11 +64,11 @@ func Read(pod *corev1.Pod, now time.Time) Reading {
 	}
 }
 
-// readTerminated reads the message that the probe left. A probe that was stopped half-way leaves a message too; if
-// nothing in it was measured, what stopped the pod is the better answer.
+// readTerminated reads the message that the probe left. A probe that was stopped half-way leaves a message too; what it
+// did not come to would stand as unknown beside what an undisturbed run finds out, so such a run is made again.
 func readTerminated(pod *corev1.Pod, terminated *corev1.ContainerStateTerminated) Reading {
 	r, err := result.DecodeMessage([]byte(terminated.Message))
-	if err == nil && (!disturbed(pod) || measuredAnything(r)) {
+	if err == nil && (!disturbed(pod) || complete(r)) {
 		return Reading{Finished: true, Result: &r, Outcome: result.Measured}
 	}
 	cause := ""
@@ -170,11 +171,21 @@ func overdue(pod *corev1.Pod, now time.Time) bool {
 	return now.After(pod.Status.StartTime.Add(deadline + silence))
 }
 
-func measuredAnything(r result.Result) bool {
-	m := r.Measurements
-	return m.Handshake != nil && m.Handshake.Outcome == result.Measured ||
-		m.Reuse != nil && m.Reuse.Outcome == result.Measured ||
-		m.TimeWait != nil && m.TimeWait.Outcome == result.Measured
+// complete says whether every measurement of a result came to its own end.
+func complete(r result.Result) bool {
+	var outcomes []result.Outcome
+	if m := r.Measurements.Handshake; m != nil {
+		outcomes = append(outcomes, m.Outcome)
+	}
+	if m := r.Measurements.Reuse; m != nil {
+		outcomes = append(outcomes, m.Outcome)
+	}
+	if m := r.Measurements.TimeWait; m != nil {
+		outcomes = append(outcomes, m.Outcome)
+	}
+	return !slices.ContainsFunc(outcomes, func(outcome result.Outcome) bool {
+		return outcome != result.Measured && outcome != result.Unsupported
+	})
 }
 
 func condition(pod *corev1.Pod, of corev1.PodConditionType) *corev1.PodCondition {

@@ -13,11 +13,14 @@ import (
 
 var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func message(t *testing.T, outcome result.Outcome) string {
+func message(t *testing.T, handshake, timeWait result.Outcome) string {
 	t.Helper()
 	text, err := result.EncodeMessage(result.Result{
-		Version:      result.Version,
-		Measurements: result.Measurements{Handshake: &result.Handshake{Meta: result.Meta{Outcome: outcome}}},
+		Version: result.Version,
+		Measurements: result.Measurements{
+			Handshake: &result.Handshake{Meta: result.Meta{Outcome: handshake}},
+			TimeWait:  &result.TimeWait{Meta: result.Meta{Outcome: timeWait}},
+		},
 	}, 4096)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +61,8 @@ func TestRead(t *testing.T) {
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available"}}
 	}
-	good, nothing := message(t, result.Measured), message(t, result.Failed)
+	good := message(t, result.Measured, result.Unsupported)
+	half, nothing := message(t, result.Measured, result.Failed), message(t, result.Failed, result.Failed)
 
 	for _, test := range []struct {
 		name     string
@@ -75,6 +79,9 @@ func TestRead(t *testing.T) {
 		{name: "measured, then deleted", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: good}), deleted}, outcome: result.Measured},
 		{name: "drained half-way", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: nothing}), deleted, disrupted("EvictionByEvictionAPI")},
 			outcome: result.Failed, cause: "EvictionByEvictionAPI"},
+		{name: "drained towards the end", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: half}), disrupted("EvictionByEvictionAPI")},
+			outcome: result.Failed, cause: "EvictionByEvictionAPI"},
+		{name: "measured a half", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: half})}, outcome: result.Measured},
 		{name: "deleted half-way", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: nothing}), deleted},
 			outcome: result.Failed, cause: "deleted before it had measured"},
 		{name: "being deleted", changes: []func(*corev1.Pod){running, deleted}, after: time.Hour},

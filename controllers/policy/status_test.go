@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// summarised is the scope of a policy with one link, after change and a summary.
+func summarised(change func(s *scope, l *link)) *scope {
+	p := &v1alpha1.ConnectionPolicy{}
+	p.Generation = 7
+	p.Spec.From = &v1alpha1.WorkloadReference{Kind: "Deployment", Name: "client"}
+	p.Spec.To = []v1alpha1.Link{{Name: "server"}}
+	p.Spec.Probe.IntervalSeconds = 600
+	s := newScope(p, begin)
+	change(s, s.links[0])
+	s.summarise()
+	return s
+}
+
+// judged gives a link a finished run, and a report in which one verdict is as given and the others pass.
+func judged(l *link, outcome v1alpha1.VerdictResult, severity v1alpha1.Severity, percent int32) {
+	l.status.Run = running(pod("a", "n1", result.Measured))
+	l.status.Run.Phase, l.status.Run.LastResultAt = v1alpha1.RunFinished, &metav1.Time{Time: begin}
+	list := verdicts(audit.Judge(audit.Input{Protocol: "HTTP"}))
+	for i := range list {
+		list[i].Result = v1alpha1.VerdictPass
+	}
+	list[0].Result, list[0].Severity, list[0].Message = outcome, severity, "in words"
+	l.report = &v1alpha1.ConnectionReport{Status: v1alpha1.ConnectionReportStatus{
+		Verdicts: list, Findings: countFindings(list), KeyFigures: &v1alpha1.KeyFigures{PortUtilizationPercent: &percent},
+	}}
+}
+
+func TestConditions(t *testing.T) {
+	failing := func(failures int32, hadResult bool) func(*scope, *link) {
+		return func(_ *scope, l *link) {
+			l.status.Run = running(v1alpha1.ProbePodStatus{Name: "a", Outcome: "failed", Cause: "Evicted"})
+			l.status.Run.Phase, l.status.Run.Failures = v1alpha1.RunWaiting, failures
+			if hadResult {
+				l.status.Run.LastResultAt = &metav1.Time{Time: begin}
+			}
+		}
+	}
+	tuningWith := func(conditions ...metav1.Condition) func(*scope, *link) {
+		return func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+			s.tuning = &v1alpha1.ConnectionTuning{Status: v1alpha1.ConnectionTuningStatus{Conditions: conditions}}
+		}
+	}
+	condition := func(conditionType string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: conditionType, Status: status, Reason: reason}
+	}
+
+	for _, test := range []struct {
+		name   string
+		change func(*scope, *link)
+		want   string // conditions that are checked, as Type=Status/Reason
+	}{
+		{"nothing is known", func(*scope, *link) {}, "Ready=Unknown/Progressing Reconciling=True/Progressing Probed=Unknown/Progressing Compliant=Unknown/NotJudged Tuned=Unknown/ObserveOnly -Stalled"},
+		{"all passes", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictPass, "", 10) }, "Ready=True/Succeeded Probed=True/Succeeded Compliant=True/NoFindings -Reconciling -Stalled"},
+		{"a finding never makes it unready", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictFail, v1alpha1.SeverityError, 99) }, "Ready=True/Succeeded Compliant=False/Findings -Reconciling"},
+		{"information is no breach", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictFail, v1alpha1.SeverityInfo, 10) }, "Compliant=True/NoFindings"},
+		{"unknown is not a pass", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictUnknown, "", 10) }, "Compliant=Unknown/NotJudged"},
+		{"the first probe fails", failing(1, false), "Ready=False/ProbeFailed Probed=False/ProbeFailed -Reconciling -Stalled"},
+		{"one of many probes fails", failing(2, true), "Ready=True/Succeeded Probed=False/ProbeFailed"},
+		{"probes fail and fail", failing(3, true), "Ready=False/ProbeFailed"},
+		{"a periodic run touches neither Ready nor Reconciling", func(_ *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			l.status.Run.Phase, l.status.Run.Pods = v1alpha1.RunWaiting, nil
+		}, "Ready=True/Succeeded Probed=True/Succeeded -Reconciling"},
+		{"a place is waited for", func(_ *scope, l *link) { l.status.Run, l.waiting = running(), "no place" }, "Ready=Unknown/Progressing Probed=Unknown/Waiting"},
+		{"the target refuses", func(_ *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.Vantages = []v1alpha1.Vantage{{Node: "n1", Outcome: "measured", Handshake: &v1alpha1.HandshakeMeasurement{
+				MeasurementOutcome: v1alpha1.MeasurementOutcome{Outcome: "failed", Cause: "connection refused"}}}}
+		}, "Ready=True/Succeeded Probed=False/ProbeFailed"},
+		{"the workload is absent", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"} }, "Ready=False/WorkloadNotFound Probed=False/WorkloadNotFound -Reconciling -Stalled"},
+		{"the node's network", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonHostNetwork, "x"} }, "Ready=False/HostNetwork Stalled=True/HostNetwork -Reconciling"},
+		{"a service is absent", func(_ *scope, l *link) { l.trouble = trouble{v1alpha1.ReasonServiceNotFound, "x"} }, "Ready=False/ServiceNotFound Probed=False/ServiceNotFound"},
+		{"suspended", func(s *scope, _ *link) { s.policy.Spec.Suspend = true }, "Ready=True/Suspended Probed=Unknown/Suspended -Reconciling"},
+		{"nothing to tune", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+		}, "Tuned=True/NothingToTune"},
+		{"a plan may be coming", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 60)
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+		}, "Tuned=Unknown/Progressing"},
+		{"on its way", tuningWith(condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonCanary),
+			condition(v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonCanary)), "Tuned=False/Canary"},
+		{"read back", tuningWith(condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded),
+			condition(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonNotCompared)), "Tuned=True/NotCompared"},
+		{"new", tuningWith(), "Tuned=Unknown/Progressing"},
+		{"undoing", func(s *scope, l *link) {
+			tuningWith()(s, l)
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeObserve
+			s.tuning.DeletionTimestamp = &metav1.Time{Time: begin}
+		}, "Tuned=False/Undoing"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := summarised(test.change)
+			for _, want := range strings.Fields(test.want) {
+				if absent, must := strings.CutPrefix(want, "-"); must {
+					if meta.FindStatusCondition(s.policy.Status.Conditions, absent) != nil {
+						t.Errorf("%s is there", absent)
+					}
+					continue
+				}
+				conditionType, state, _ := strings.Cut(want, "=")
+				got := meta.FindStatusCondition(s.policy.Status.Conditions, conditionType)
+				if got == nil || string(got.Status)+"/"+got.Reason != state || got.ObservedGeneration != 7 || got.Message == "" && s.tuning == nil {
+					t.Errorf("%+v, want %s", got, want)
+				}
+			}
+			if s.policy.Status.ObservedGeneration != 7 {
+				t.Errorf("observedGeneration %d", s.policy.Status.ObservedGeneration)
+			}
+		})
+	}
+}
+
+func TestFindingsChanged(t *testing.T) {
+	fail := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError, Message: "full"}
+	pass := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictPass, Message: "room"}
+	unknown := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictUnknown}
+	for _, test := range []struct {
+		name          string
+		before, after []v1alpha1.Verdict
+		want          string
+	}{
+		{"appears", nil, []v1alpha1.Verdict{fail}, eventFinding},
+		{"stays", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{fail}, ""},
+		{"is cured", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{pass}, eventCured},
+		{"is not known any more", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{unknown}, ""},
+		{"never was", nil, []v1alpha1.Verdict{pass}, ""},
+	} {
+		var got []string
+		for _, tiding := range findingsChanged("l", test.before, test.after) {
+			got = append(got, tiding.reason)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+func TestRequeueIsNeverHot(t *testing.T) {
+	s := newScope(&v1alpha1.ConnectionPolicy{}, begin)
+	if got := s.requeue(); got.RequeueAfter != 0 {
+		t.Errorf("looks again after %s although nothing is due", got.RequeueAfter)
+	}
+	s.wakeAt(begin.Add(time.Hour))
+	s.wakeAt(begin.Add(-time.Minute))
+	if got := s.requeue(); got.RequeueAfter != time.Second {
+		t.Errorf("looks again after %s", got.RequeueAfter)
+	}
+}
