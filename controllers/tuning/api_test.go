@@ -147,7 +147,7 @@ func (c *cluster) testStatefulSet(t *testing.T) {
 	s.finishCanary(t, s.waitForCanary(t))
 	tuning := s.waitForReason(t, v1alpha1.ConditionProgressing, v1alpha1.ReasonApplying)
 	stamp := tuning.Name + "." + tuning.Spec.Revision
-	eventually(t, func(ctx context.Context) string {
+	eventually(t, func(context.Context) string {
 		s.replacePods(t)
 		if got := s.pods(t)[0].Annotations[v1alpha1.AnnotationTuning]; got != stamp {
 			return fmt.Sprintf("stamp is %q, want %q", got, stamp)

@@ -442,7 +442,7 @@ func TestTrialIsRetried(t *testing.T) {
 			t.Fatal("the attempt is made again at once")
 		}
 		wait := w.Tuning.Status.Canaries[0].NotBefore.Sub(w.Now)
-		if attempt >= 6 && wait < 29*time.Minute || wait > canaryRetryMax {
+		if attempt >= 6 && wait < 29*time.Minute || wait > canaryRetryLongest {
 			t.Errorf("wait after %d failures is %s", attempt+1, wait)
 		}
 		w.Now = w.Tuning.Status.Canaries[0].NotBefore.Time

@@ -26,9 +26,9 @@ const (
 
 // tally counts the workload's pods by how far they have come to the values.
 type tally struct {
-	pods, stamped, readBack int
+	pods, stamped, readBack int32
 	// late pods have no stamp although they were created after the last replacement.
-	late int
+	late int32
 	// mismatch says what an observer read instead of the values. Empty: no pod with the stamp says anything else.
 	mismatch string
 	// unread says why an observer in a pod with the stamp brought no reading.
@@ -120,7 +120,7 @@ func (d *draft) count(g goal) tally {
 			counted.add(reading, g.values)
 		}
 	}
-	rollout.Pods, rollout.Stamped, rollout.ReadBack = int32(counted.pods), int32(counted.stamped), int32(counted.readBack)
+	rollout.Pods, rollout.Stamped, rollout.ReadBack = counted.pods, counted.stamped, counted.readBack
 	return counted
 }
 

@@ -5,11 +5,11 @@ import "strings"
 // stampOf is what the admission policy writes to the annotation connpolicy.dev/tuning of a pod that gets values.
 func stampOf(tuning, revision string) string { return tuning + "." + revision }
 
-// cutStamp takes a stamp apart. The name of a tuning may contain dots, a revision does not.
-func cutStamp(stamp string) (tuning, revision string, found bool) {
+// stampedBy returns the tuning that a stamp names. The name of a tuning may contain dots, a revision does not.
+func stampedBy(stamp string) (tuning string, found bool) {
 	dot := strings.LastIndexByte(stamp, '.')
 	if dot < 0 {
-		return "", "", false
+		return "", false
 	}
-	return stamp[:dot], stamp[dot+1:], true
+	return stamp[:dot], true
 }

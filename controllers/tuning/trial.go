@@ -25,8 +25,8 @@ const (
 	// canariesMax bounds the kinds of node on which values are tried (api/v1alpha1: maxItems of canaries).
 	canariesMax = 8
 
-	canaryRetryMin = 30 * time.Second
-	canaryRetryMax = 30 * time.Minute
+	canaryRetryFirst   = 30 * time.Second
+	canaryRetryLongest = 30 * time.Minute
 	// canaryLook is how often a canary is looked at beside its own changes: it may wait for a place or for a node.
 	canaryLook = 15 * time.Second
 	// noNodeLook is how often a node is looked for where there is none.
@@ -190,9 +190,9 @@ func canaryPodName(tuning string, canary v1alpha1.Canary) string {
 
 // retryCanary notes an attempt that told nothing about the values. The wait doubles with each in a row.
 func (d *draft) retryCanary(canary *v1alpha1.Canary, outcome, cause string) {
-	wait := canaryRetryMax
+	wait := canaryRetryLongest
 	if canary.Failures < 6 {
-		wait = canaryRetryMin << canary.Failures
+		wait = canaryRetryFirst << canary.Failures
 	}
 	canary.Outcome, canary.Cause = outcome, shorten(cause)
 	canary.UID = ""

@@ -67,7 +67,7 @@ func (d *draft) undo() string {
 		d.tuning.Status.Undo = &v1alpha1.UndoStatus{StartedAt: metav1.NewTime(d.startTime())}
 	}
 	progress := d.tuning.Status.Undo
-	progress.Stamped = int32(stamped)
+	progress.Stamped = stamped
 	switch {
 	case stamped == 0:
 		return d.undone("No pod of the workload has the values any more.")
@@ -118,8 +118,8 @@ func (d *draft) adoptUndoRestart() {
 	}
 }
 
-func (d *draft) stampedPods() int {
-	count := 0
+func (d *draft) stampedPods() int32 {
+	count := int32(0)
 	for _, pod := range d.Pods {
 		if pod.Alive && d.isOwnStamp(pod.Stamp) {
 			count++
@@ -130,6 +130,6 @@ func (d *draft) stampedPods() int {
 
 // isOwnStamp says whether a stamp is of this tuning, whatever its revision.
 func (d *draft) isOwnStamp(stamp string) bool {
-	name, _, found := cutStamp(stamp)
+	name, found := stampedBy(stamp)
 	return found && name == d.Name
 }

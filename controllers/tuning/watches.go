@@ -61,7 +61,7 @@ func (r *Reconciler) ofReport(ctx context.Context, object client.Object) []recon
 
 // ofPod names the tuning that a pod is stamped with, or that it is a canary of, or that its workload has.
 func (r *Reconciler) ofPod(ctx context.Context, object client.Object) []reconcile.Request {
-	if name, _, stamped := cutStamp(object.GetAnnotations()[v1alpha1.AnnotationTuning]); stamped {
+	if name, stamped := stampedBy(object.GetAnnotations()[v1alpha1.AnnotationTuning]); stamped {
 		return request(object.GetNamespace(), name)
 	}
 	owner := metav1.GetControllerOf(object)
