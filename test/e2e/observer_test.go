@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,8 +24,9 @@ const refusal = "no ephemeral containers in this namespace"
 func TestObserverRefused(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, nil)
+	p.create(server(1), serverService())
 	p.refuseEphemeralContainers()
-	p.create(server(1), serverService(), caller(p.namespace, 1), policy())
+	p.create(caller(p.namespace, 1), policy())
 	p.awaitCondition(2*time.Minute, policyName, v1alpha1.ConditionProbed, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	p.await(time.Minute, "the report says why there is no observer", func(ctx context.Context) error {
 		report := &v1alpha1.ConnectionReport{}
@@ -60,23 +62,23 @@ func (p place) refuseEphemeralContainers() {
 	p.Helper()
 	name := "refuse-" + p.namespace
 	objects := []client.Object{
-		&admissionv1.ValidatingAdmissionPolicy{
+		&admissionregistrationv1.ValidatingAdmissionPolicy{
 			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: admissionv1.ValidatingAdmissionPolicySpec{
-				MatchConstraints: &admissionv1.MatchResources{
+			Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+				MatchConstraints: &admissionregistrationv1.MatchResources{
 					NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": p.namespace}},
-					ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
-						Operations: []admissionv1.OperationType{admissionv1.Update},
-						Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/ephemeralcontainers"}},
+					ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+						Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
+						Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods/ephemeralcontainers"}},
 					}}},
 				},
-				Validations: []admissionv1.Validation{{Expression: "false", Message: refusal}},
+				Validations: []admissionregistrationv1.Validation{{Expression: "false", Message: refusal}},
 			},
 		},
-		&admissionv1.ValidatingAdmissionPolicyBinding{
+		&admissionregistrationv1.ValidatingAdmissionPolicyBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-				PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+			Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+				PolicyName: name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
 			},
 		},
 	}
@@ -90,14 +92,27 @@ func (p place) refuseEphemeralContainers() {
 			}
 		})
 	}
-	target := server(1)
-	target.Name = "sentinel"
-	p.create(target)
-	p.await(time.Minute, "the API server refuses ephemeral containers", func(ctx context.Context) error {
-		_, err := session.Kubectl.Output(ctx, "-n", p.namespace, "debug", "deployment/sentinel", "--image="+probeImage, "--profile=restricted", "--attach=false")
-		if err == nil || !strings.Contains(err.Error(), refusal) {
-			return errors.Join(errors.New("it did not"), err)
-		}
-		return nil
-	})
+	p.await(time.Minute, "the API server refuses ephemeral containers", p.tryEphemeralContainer)
+}
+
+// tryEphemeralContainer asks the API server, without making one, whether a pod of the server may have an ephemeral
+// container. It is an error if the answer is anything but the refusal.
+func (p place) tryEphemeralContainer(ctx context.Context) error {
+	pods, err := p.pods(ctx, client.MatchingLabels{appLabel: "server"})
+	if err != nil {
+		return err
+	}
+	if len(pods) == 0 {
+		return errors.New("the server has no pod yet")
+	}
+	pod := pods[0].DeepCopy()
+	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: "look", Image: probeImage, SecurityContext: pod.Spec.Containers[0].SecurityContext,
+		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+	}}}
+	_, err = session.Clientset.CoreV1().Pods(p.namespace).UpdateEphemeralContainers(ctx, pod.Name, pod, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err == nil || !strings.Contains(err.Error(), refusal) {
+		return errors.Join(errors.New("it did not refuse"), err)
+	}
+	return nil
 }
