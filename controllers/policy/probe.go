@@ -68,7 +68,7 @@ func (s *scope) setRun(l *link, step runStep) {
 }
 
 func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedAt string) (runInput, error) {
-	print, err := fingerprint(struct {
+	configured, err := fingerprint(struct {
 		URL          string
 		Protocol     v1alpha1.Protocol
 		Measurements []v1alpha1.MeasurementName
@@ -84,7 +84,7 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		policyName:  s.policy.Name,
 		generation:  s.policy.Generation,
 		link:        l.spec.Name,
-		fingerprint: print,
+		fingerprint: configured,
 		requestedAt: requestedAt,
 		interval:    interval(s.policy),
 		run:         l.status.Run,

@@ -103,7 +103,7 @@ func servicePort(service *corev1.Service, wanted string) (corev1.ServicePort, tr
 		offered = append(offered, number)
 	}
 	name := service.Namespace + "/" + service.Name
-	number, err := strconv.Atoi(wanted)
+	number, err := strconv.ParseUint(wanted, 10, 16)
 	switch {
 	case wanted == "" && len(tcp) == 1:
 		return tcp[0], trouble{}
