@@ -3,7 +3,9 @@
 package procnet
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,11 +51,38 @@ func (fs FS) counters(file string, parse func(string) (Counters, error)) (Counte
 // single spaces. The error wraps fs.ErrNotExist if this kernel or namespace does not have it.
 func (fs FS) Sysctl(name string) (string, error) {
 	path := filepath.Join(fs.root, "sys", strings.ReplaceAll(name, ".", "/"))
-	data, err := os.ReadFile(path) //nolint:gosec // the name is one of our constants
+	data, err := readAtOnce(path)
 	if err != nil {
 		return "", fmt.Errorf("read the sysctl %s: %w", name, err)
 	}
 	return strings.Join(strings.Fields(string(data)), " "), nil
+}
+
+// readAtOnce reads a file by a single read(). The kernel answers only the first one for a list of ports, and cuts the list
+// to its size in the middle of a number, without an error (kernel/sysctl.c, proc_do_large_bitmap); so a buffer that was
+// filled is taken for too small.
+func readAtOnce(path string) ([]byte, error) {
+	const (
+		firstBytes = 4 << 10
+		// mostBytes holds the longest list: every second port, 32,768 of them with their commas.
+		mostBytes = 256 << 10
+	)
+	file, err := os.Open(path) //nolint:gosec // the name is one of our constants
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	for size := firstBytes; size <= mostBytes; size *= 8 {
+		buffer := make([]byte, size)
+		n, err := file.ReadAt(buffer, 0)
+		if errors.Is(err, io.EOF) {
+			return buffer[:n], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s is longer than %d bytes", path, mostBytes)
 }
 
 // Sysctls returns the values of those of names that can be read.
