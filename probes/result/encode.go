@@ -10,10 +10,7 @@ import (
 
 // A termination message begins with one header line: the magic, the length of the JSON behind it in bytes, and its
 // CRC-32 (IEEE). The kubelet cuts the tail of a message that is too long; length and checksum show it.
-const (
-	messageMagic  = "connpolicy1"
-	headerMaximum = len(messageMagic) + len(" 65536 00000000\n")
-)
+const messageMagic = "connpolicy1"
 
 // Errors of DecodeMessage.
 var (
@@ -25,41 +22,47 @@ var (
 	ErrCorrupt = errors.New("the probe result is corrupt")
 	// ErrVersion: the message is of a version that this reader does not know.
 	ErrVersion = errors.New("the probe result has an unknown version")
-	// ErrBudget: not even the result without any measurement fits the budget.
+	// ErrBudget: not even the result without settings and measurements fits the budget.
 	ErrBudget = errors.New("the probe result does not fit its budget")
 )
 
-// dropOrder names the measurements that are dropped to fit a budget, the first first.
+// dropOrder names what is dropped to fit a budget, the first first. The settings are not what a run is for, and a list of
+// reserved ports can be longer than all else.
 var dropOrder = []struct {
 	name string
-	drop func(*Measurements) bool
+	drop func(*Result) bool
 }{
-	{"timeWait", func(m *Measurements) bool { had := m.TimeWait != nil; m.TimeWait = nil; return had }},
-	{"reuse", func(m *Measurements) bool { had := m.Reuse != nil; m.Reuse = nil; return had }},
-	{"handshake", func(m *Measurements) bool { had := m.Handshake != nil; m.Handshake = nil; return had }},
+	{"sysctls", func(r *Result) bool { had := r.Host.Sysctls != nil; r.Host.Sysctls = nil; return had }},
+	{"timeWait", func(r *Result) bool { had := r.Measurements.TimeWait != nil; r.Measurements.TimeWait = nil; return had }},
+	{"reuse", func(r *Result) bool { had := r.Measurements.Reuse != nil; r.Measurements.Reuse = nil; return had }},
+	{"handshake", func(r *Result) bool {
+		had := r.Measurements.Handshake != nil
+		r.Measurements.Handshake = nil
+		return had
+	}},
 }
 
-// EncodeMessage renders r as a termination message of at most budgetBytes. Measurements that do not fit are dropped
-// whole and named in Dropped. It fails with ErrBudget if even the rest does not fit.
+// EncodeMessage renders r as a termination message of at most budgetBytes. What does not fit is dropped whole and named in
+// Dropped: the settings first, then measurements. It fails with ErrBudget if even the rest does not fit.
 func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
 	for next := 0; ; {
 		body, err := json.Marshal(r)
 		if err != nil {
 			return nil, fmt.Errorf("encode the probe result: %w", err)
 		}
-		if len(body)+headerMaximum <= budgetBytes {
-			header := fmt.Sprintf("%s %d %08x\n", messageMagic, len(body), crc32.ChecksumIEEE(body))
+		header := fmt.Sprintf("%s %d %08x\n", messageMagic, len(body), crc32.ChecksumIEEE(body))
+		if len(header)+len(body) <= budgetBytes {
 			return append([]byte(header), body...), nil
 		}
 		dropped := false
 		for ; next < len(dropOrder) && !dropped; next++ {
-			if dropOrder[next].drop(&r.Measurements) {
+			if dropOrder[next].drop(&r) {
 				r.Dropped = append(r.Dropped[:len(r.Dropped):len(r.Dropped)], dropOrder[next].name)
 				dropped = true
 			}
 		}
 		if !dropped {
-			return nil, fmt.Errorf("%w: %d bytes without any measurement, budget %d", ErrBudget, len(body)+headerMaximum, budgetBytes)
+			return nil, fmt.Errorf("%w: %d bytes without any measurement, budget %d", ErrBudget, len(header)+len(body), budgetBytes)
 		}
 	}
 }

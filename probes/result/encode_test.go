@@ -67,7 +67,7 @@ func TestMessageFitsEveryBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for budget := 0; budget <= len(whole)+headerMaximum; budget++ {
+	for budget := 0; budget <= len(whole); budget++ {
 		r := full()
 		message, err := EncodeMessage(r, budget)
 		if !reflect.DeepEqual(r, full()) {
@@ -89,6 +89,7 @@ func TestMessageFitsEveryBudget(t *testing.T) {
 		}
 		seen[strings.Join(got.Dropped, ",")] = true
 		for name, missing := range map[string]bool{
+			"sysctls":   got.Host.Sysctls == nil,
 			"timeWait":  got.Measurements.TimeWait == nil,
 			"reuse":     got.Measurements.Reuse == nil,
 			"handshake": got.Measurements.Handshake == nil,
@@ -102,7 +103,7 @@ func TestMessageFitsEveryBudget(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"none", "timeWait,reuse,handshake", "timeWait,reuse", "timeWait", ""} {
+	for _, want := range []string{"none", "sysctls,timeWait,reuse,handshake", "sysctls,timeWait,reuse", "sysctls,timeWait", "sysctls", ""} {
 		if !seen[want] {
 			t.Errorf("no budget led to dropping %q; seen: %v", want, seen)
 		}
@@ -110,17 +111,34 @@ func TestMessageFitsEveryBudget(t *testing.T) {
 }
 
 func TestEveryMeasurementHasItsPlaceInTheDropOrder(t *testing.T) {
-	m := full().Measurements
+	r := full()
 	for _, entry := range dropOrder {
-		if !entry.drop(&m) {
+		if !entry.drop(&r) {
 			t.Errorf("%s was not there to be dropped", entry.name)
 		}
-		if entry.drop(&m) {
+		if entry.drop(&r) {
 			t.Errorf("%s was dropped twice", entry.name)
 		}
 	}
-	if !reflect.DeepEqual(m, Measurements{}) {
-		t.Errorf("left after dropping everything: %+v", m)
+	if !reflect.DeepEqual(r.Measurements, Measurements{}) {
+		t.Errorf("left after dropping everything: %+v", r.Measurements)
+	}
+}
+
+// A namespace may reserve so many ports that their list alone is longer than a termination message.
+func TestLongSettingsDoNotCostTheMeasurements(t *testing.T) {
+	r := full()
+	r.Host.Sysctls["net.ipv4.ip_local_reserved_ports"] = strings.Repeat("30001,", 2000)
+	message, err := EncodeMessage(r, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeMessage(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.Measurements, r.Measurements) || !reflect.DeepEqual(got.Dropped, []string{"sysctls"}) {
+		t.Errorf("dropped %v, left %+v", got.Dropped, got.Measurements)
 	}
 }
 

@@ -37,7 +37,8 @@ type Result struct {
 	ElapsedSeconds float64 `json:"elapsedSeconds"`
 	// Measurements holds one entry for each measurement that was asked for.
 	Measurements Measurements `json:"measurements"`
-	// Dropped names the measurements that were left out because the encoded result would not have fitted its budget.
+	// Dropped names what was left out because the encoded result would not have fitted its budget: measurements, and
+	// "sysctls" for Host.Sysctls.
 	Dropped []string `json:"dropped,omitempty"`
 }
 
@@ -56,7 +57,7 @@ type Host struct {
 	// Kernel is the release of the running kernel (uname -r).
 	Kernel string `json:"kernel"`
 	// Sysctls holds the values in force in the probe's network namespace, by full name
-	// (net.ipv4.ip_local_port_range). A sysctl that could not be read is absent.
+	// (net.ipv4.ip_local_port_range). A sysctl that could not be read is absent; none is there if Dropped names them.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
