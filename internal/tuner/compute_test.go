@@ -410,3 +410,23 @@ func listening(pod PodPorts, port int) PodPorts {
 	pod.ListeningPorts = append(slices.Clone(pod.ListeningPorts), port)
 	return pod
 }
+
+func TestComputePlansForTheRateWhilePortsStillFill(t *testing.T) {
+	filling := untunedPod("client-a", 14963)
+	rate := 280
+	filling.ConnectionsPerSecond = &rate
+	full := untunedPod("client-a", 280*60)
+	early := Compute(workload(), []LinkDemand{demand(filling)})
+	late := Compute(workload(), []LinkDemand{demand(full)})
+	if early.Revision == "" || early.Revision != late.Revision {
+		t.Errorf("planned %+v while ports fill, %+v when as many are freed as are taken", early.Values, late.Values)
+	}
+	if reason := early.Recommendations[0].Reason; !strings.Contains(reason, "At this rate it comes to hold 16,800.") {
+		t.Errorf("reason: %s", reason)
+	}
+	// Where the server closes first, the rate holds no ports here.
+	filling.TimeWait = 0
+	if plan := Compute(workload(), []LinkDemand{demand(filling)}); plan.Revision == early.Revision {
+		t.Errorf("connections that leave no TIME_WAIT here are planned for as if they did: %+v", plan.Values)
+	}
+}

@@ -49,9 +49,19 @@ func (d podDemand) untuned() int {
 	return d.pod.Available
 }
 
+// coming is the number of ports that the present rate of connections leads to. Ports fill for a minute before as many
+// are freed as are taken, so that what is held may be less than what will be.
+func (d podDemand) coming() int {
+	closesFirst := 2*d.pod.TimeWait >= d.pod.InUse
+	if d.pod.ConnectionsPerSecond == nil || !closesFirst {
+		return d.held
+	}
+	return max(d.held, *d.pod.ConnectionsPerSecond*timeWaitSeconds)
+}
+
 // needed is the number of ports with which the pod would hold aimPercent of them. Where the demand is censored it is the
 // least that could be enough.
-func (d podDemand) needed() int { return (100*d.held + aimPercent - 1) / aimPercent }
+func (d podDemand) needed() int { return (100*d.coming() + aimPercent - 1) / aimPercent }
 
 // demandsOf returns the demand of each observed pod for each link. Pods whose number of available ports is unknown are
 // left out. A workload that has a proposal asks from aimPercent on.

@@ -49,6 +49,9 @@ func (p planner) reason(values v1alpha1.KnobValues, worst podDemand) string {
 			"Without the wider range that would be %s of %s ports; from half of them on connect() searches long for a free one.",
 			figure.PercentDown(worst.held, worst.untuned()), figure.Count(worst.untuned())))
 	case worst.asks:
+		if coming := worst.coming(); coming > worst.held {
+			sentences = append(sentences, fmt.Sprintf("At this rate it comes to hold %s.", figure.Count(coming)))
+		}
 		sentences = append(sentences, fmt.Sprintf(
 			"From half of the ports on connect() searches long for a free one; to hold at most %d %%, %s ports are needed.",
 			aimPercent, figure.Count(worst.needed())))
