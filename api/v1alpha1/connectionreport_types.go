@@ -307,6 +307,10 @@ type ObserverReading struct {
 	// portsAvailable is the number of local ports that the kernel may choose from.
 	// +optional
 	PortsAvailable *int32 `json:"portsAvailable,omitempty"`
+	// address is the link's remote ip:port towards which the pod holds most local ports.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Address string `json:"address,omitempty"`
 	// portsInUse is the number of local ports held towards the link's fullest address.
 	// +optional
 	PortsInUse *int32 `json:"portsInUse,omitempty"`

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -13,6 +14,7 @@ import (
 
 const (
 	maximumHistory   = 20
+	historyApart     = 5 * time.Minute
 	maximumListening = 64
 	maximumSysctls   = 32
 )
@@ -76,14 +78,30 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 	return fit(status)
 }
 
-// addHistory puts an entry first, unless it says within the hour what the one before it says.
+// addHistory puts an entry first, unless the one before it is of the same minutes, or says the same within the hour. An
+// entry that knows more takes the place of one of the same minutes.
 func addHistory(history []v1alpha1.HistoryEntry, entry v1alpha1.HistoryEntry) []v1alpha1.HistoryEntry {
-	if len(history) > 0 && !figuresDiffer(&history[0].KeyFigures, &entry.KeyFigures) &&
-		entry.Time.Sub(history[0].Time.Time) < writeAtLeast {
+	if len(history) == 0 {
+		return []v1alpha1.HistoryEntry{entry}
+	}
+	age := entry.Time.Sub(history[0].Time.Time)
+	switch {
+	case age < historyApart && knowsMore(entry.KeyFigures, history[0].KeyFigures):
+		return slices.Concat([]v1alpha1.HistoryEntry{entry}, history[1:])
+	case age < historyApart, age < writeAtLeast && !figuresDiffer(&history[0].KeyFigures, &entry.KeyFigures):
 		return history
 	}
 	longer := slices.Concat([]v1alpha1.HistoryEntry{entry}, history)
 	return longer[:min(len(longer), maximumHistory)]
+}
+
+// knowsMore says whether a has a figure that b lacks.
+func knowsMore(a, b v1alpha1.KeyFigures) bool {
+	return a.HandshakeP99Microseconds != nil && b.HandshakeP99Microseconds == nil ||
+		a.SetupSharePercent != nil && b.SetupSharePercent == nil ||
+		a.RequestsAtLeast != nil && b.RequestsAtLeast == nil ||
+		a.ConnectionsPerSecond != nil && b.ConnectionsPerSecond == nil ||
+		a.PortUtilizationPercent != nil && b.PortUtilizationPercent == nil
 }
 
 func keyFigures(figures audit.KeyFigures) v1alpha1.KeyFigures {
@@ -116,6 +134,7 @@ func observerReadings(seen []observed, uses []audit.PortUse) []v1alpha1.Observer
 			}
 		}
 		if i := slices.IndexFunc(uses, func(use audit.PortUse) bool { return use.Pod == o.pod.Name }); i >= 0 {
+			reading.Address = uses[i].Address
 			reading.PortsInUse, reading.PortsInUsePeak = new(int32(uses[i].InUse)), new(int32(uses[i].InUsePeak))
 			reading.TimeWait, reading.ConnectionsPerSecond = new(int32(uses[i].TimeWait)), rounded(uses[i].OpensPerSecond)
 		}

@@ -110,6 +110,9 @@ func TestSignificant(t *testing.T) {
 		{"a verdict", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Result = v1alpha1.VerdictFail }, time.Minute, true},
 		{"a graver verdict", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Severity = v1alpha1.SeverityError }, time.Minute, true},
 		{"a figure by 9 %", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = new(int64(1090)) }, time.Minute, false},
+		{"a figure too soon", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = new(int64(1250)) }, time.Second, false},
+		{"a verdict soon", func(s *v1alpha1.ConnectionReportStatus) { s.Verdicts[0].Result = v1alpha1.VerdictFail }, time.Second, true},
+		{"ports become unknown soon", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].PortsInUsePeak = nil }, time.Second, true},
 		{"a figure by 20 %", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = new(int64(1250)) }, time.Minute, true},
 		{"a figure unknown", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.HandshakeP99Microseconds = nil }, time.Minute, true},
 		{"ports by 2 points", func(s *v1alpha1.ConnectionReportStatus) { s.KeyFigures.PortUtilizationPercent = new(int32(42)) }, time.Minute, false},
@@ -179,8 +182,16 @@ func TestAddHistory(t *testing.T) {
 	if history = addHistory(history, entry(61, 1001)); len(history) != 2 {
 		t.Error("nothing was said for an hour")
 	}
+	if history = addHistory(history, entry(62, 5000)); len(history) != 2 || *history[0].HandshakeP99Microseconds != 1001 {
+		t.Error("the same minutes were told twice")
+	}
+	more := entry(63, 1001)
+	more.SetupSharePercent = new(int32(30))
+	if history = addHistory(history, more); len(history) != 2 || history[0].SetupSharePercent == nil {
+		t.Error("a figure that became known was left out")
+	}
 	for i := range 40 {
-		history = addHistory(history, entry(62+i, int64(1000*(i%2+1))))
+		history = addHistory(history, entry(70+6*i, int64(1000*(i%2+1))))
 	}
 	if len(history) != maximumHistory || *history[0].HandshakeP99Microseconds != 2000 {
 		t.Errorf("%d entries, first %v", len(history), history[0])

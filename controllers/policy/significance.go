@@ -11,9 +11,11 @@ import (
 const (
 	// writeAtLeast is how old a report may become while nothing significant happens.
 	writeAtLeast = time.Hour
+	// figuresApart is the least time between two writes for figures alone. Verdicts, pods and settings are told at once.
+	figuresApart = time.Minute
 	// changePercent is the relative change of a figure that is significant, if it is above the figure's own floor too:
-	// small figures jitter more.
-	changePercent = 10
+	// small figures jitter more, and the 99th percentile of a run's samples is not much more than their maximum.
+	changePercent = 15
 
 	floorMicroseconds = 50
 	floorPercent      = 2
@@ -23,13 +25,16 @@ const (
 
 // significant says whether next is worth writing over old.
 func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool {
-	return old.ObservedTime == nil ||
-		now.Sub(old.ObservedTime.Time) >= writeAtLeast ||
+	if old.ObservedTime == nil {
+		return true
+	}
+	age := now.Sub(old.ObservedTime.Time)
+	return age >= writeAtLeast ||
 		verdictsDiffer(old.Verdicts, next.Verdicts) ||
-		figuresDiffer(old.KeyFigures, next.KeyFigures) ||
 		targetDiffers(old.Target, next.Target) ||
 		vantagesDiffer(old.Vantages, next.Vantages) ||
-		observersDiffer(old.Observers, next.Observers)
+		observersDiffer(old.Observers, next.Observers) ||
+		age >= figuresApart && (figuresDiffer(old.KeyFigures, next.KeyFigures) || portsDiffer(old.Observers, next.Observers))
 }
 
 // verdictsDiffer looks at what the rules say, not at the figures in their messages.
@@ -67,11 +72,20 @@ func observersDiffer(old, next []v1alpha1.ObserverReading) bool {
 	return !slices.EqualFunc(old, next, func(a, b v1alpha1.ObserverReading) bool {
 		return a.Pod == b.Pod && a.Tuning == b.Tuning && a.Outcome == b.Outcome &&
 			maps.Equal(a.Sysctls, b.Sysctls) && slices.Equal(a.ListeningPorts, b.ListeningPorts) &&
-			!moved(a.PortsAvailable, b.PortsAvailable, 0) &&
+			known(a.PortsInUsePeak) == known(b.PortsInUsePeak)
+	})
+}
+
+// portsDiffer compares the figures of pods that observersDiffer finds the same.
+func portsDiffer(old, next []v1alpha1.ObserverReading) bool {
+	return !slices.EqualFunc(old, next, func(a, b v1alpha1.ObserverReading) bool {
+		return !moved(a.PortsAvailable, b.PortsAvailable, 0) &&
 			!moved(a.PortsInUsePeak, b.PortsInUsePeak, portsFloor(a.PortsAvailable)) &&
 			!moved(a.ConnectionsPerSecond, b.ConnectionsPerSecond, floorRate)
 	})
 }
+
+func known(figure *int32) bool { return figure != nil }
 
 // portsFloor is the number of ports that makes floorPercent of those available.
 func portsFloor(available *int32) int32 {
@@ -81,7 +95,7 @@ func portsFloor(available *int32) int32 {
 	return *available * floorPercent / 100
 }
 
-// moved says whether a figure became known or unknown, or changed by more than a tenth and by more than floor.
+// moved says whether a figure became known or unknown, or changed by changePercent or more and by more than floor.
 func moved[T int32 | int64](old, next *T, floor T) bool {
 	if old == nil || next == nil {
 		return old != next

@@ -48,6 +48,7 @@ func portBounds(knobs []v1alpha1.KnobBounds) (bounds *v1alpha1.KnobBounds, allow
 func podPorts(reading v1alpha1.ObserverReading) tuner.PodPorts {
 	use := tuner.PodPorts{
 		Pod:       reading.Pod,
+		Address:   reading.Address,
 		InUse:     int(*reading.PortsInUse),
 		Available: int(*reading.PortsAvailable),
 		InUsePeak: int(*reading.PortsInUse),
