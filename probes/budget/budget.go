@@ -86,6 +86,9 @@ func (b *Budget) End() time.Time { return b.allowedEnd }
 // Turn waits until the next request may be sent and, if connect is true, a connection be opened with it. Its errors wrap
 // ErrConnections, ErrSeconds, ErrErrors or ErrStopped; then nothing may be sent.
 func (b *Budget) Turn(ctx context.Context, connect bool) error {
+	if err := stopped(ctx); err != nil {
+		return err
+	}
 	if b.errorsInRow >= MaximumErrorsInRow {
 		return fmt.Errorf("%w, the last: %w", ErrErrors, b.lastError)
 	}
@@ -97,19 +100,36 @@ func (b *Budget) Turn(ctx context.Context, connect bool) error {
 	if begin.Before(now) {
 		begin = now
 	}
-	if !begin.Before(b.allowedEnd) {
-		return ErrSeconds
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(begin.Sub(now)):
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
+	if err := b.waitUntil(ctx, begin); err != nil {
+		return err
 	}
 	// Counted from now and not from the planned time, so that no burst follows a delay.
 	b.nextTurn = time.Now().Add(b.pause)
 	return nil
+}
+
+// Pause waits without sending anything. Its errors wrap ErrSeconds, at once if the time of the measurement under way ends
+// within the pause, or ErrStopped.
+func (b *Budget) Pause(ctx context.Context, length time.Duration) error {
+	return b.waitUntil(ctx, time.Now().Add(length))
+}
+
+func (b *Budget) waitUntil(ctx context.Context, end time.Time) error {
+	if !end.Before(b.allowedEnd) {
+		return ErrSeconds
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Until(end)):
+	}
+	return stopped(ctx)
+}
+
+func stopped(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx))
 }
 
 // Connected counts an attempt to open a connection.
@@ -125,12 +145,12 @@ func (b *Budget) Sent(bytes int) { b.spent.BytesSent += int64(bytes) }
 func (b *Budget) Received(bytes int) { b.spent.BytesReceived += int64(bytes) }
 
 // Note records the outcome of a turn. MaximumErrorsInRow errors without a success between them end the run. What the
-// time limit or a stop cut off was no error of the target.
+// time limit cut off was no error of the target. After a stop Turn asks for no outcome.
 func (b *Budget) Note(err error) {
 	switch {
 	case err == nil:
 		b.errorsInRow = 0
-	case time.Now().Before(b.allowedEnd) && !errors.Is(err, context.Canceled):
+	case time.Now().Before(b.allowedEnd) && !errors.Is(err, ErrSeconds):
 		b.errorsInRow++
 		b.lastError = err
 	}

@@ -159,3 +159,46 @@ func TestStopEndsTheWait(t *testing.T) {
 		}
 	})
 }
+
+// The error that a stop makes of a request under way may be the third in a row; the reason is still the stop.
+func TestStopIsTheReasonWhateverCameBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1000, Seconds: 3})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cause := errors.New("stopped by SIGTERM")
+		cancel(cause)
+		for range MaximumErrorsInRow {
+			b.Note(cause)
+		}
+		if err := b.Turn(ctx, true); !errors.Is(err, ErrStopped) || errors.Is(err, ErrErrors) {
+			t.Errorf("stopped: %v", err)
+		}
+	})
+}
+
+func TestPauseEndsWithTheTimeLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 9, RequestsPerSecond: 1, Seconds: 2})
+		b.Allow(0.5)
+		begin := time.Now()
+		if err := b.Pause(t.Context(), 900*time.Millisecond); err != nil || time.Since(begin) != 900*time.Millisecond {
+			t.Errorf("a pause within the limit: %v after %v", err, time.Since(begin))
+		}
+		err := b.Pause(t.Context(), 200*time.Millisecond)
+		if !errors.Is(err, ErrSeconds) || time.Since(begin) > time.Second {
+			t.Errorf("a pause beyond the limit: %v after %v", err, time.Since(begin))
+		}
+		for range MaximumErrorsInRow {
+			b.Note(err)
+		}
+		b.Allow(1)
+		if err := b.Turn(t.Context(), true); err != nil {
+			t.Errorf("the time limit was taken for an error of the target: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.Pause(ctx, time.Millisecond); !errors.Is(err, ErrStopped) {
+			t.Errorf("stopped: %v", err)
+		}
+	})
+}

@@ -42,6 +42,11 @@ func (p *Peer) Turn(ctx context.Context, connect bool) error { return p.budget.T
 // Note records whether a turn succeeded; see budget.Budget.Note.
 func (p *Peer) Note(err error) { p.budget.Note(err) }
 
+// Pause waits without sending anything, within the time of the measurement; see budget.Budget.Pause.
+func (p *Peer) Pause(ctx context.Context, length time.Duration) error {
+	return p.budget.Pause(ctx, length)
+}
+
 // Connection is one connection to a Peer.
 type Connection struct {
 	peer      *Peer
@@ -53,7 +58,7 @@ type Connection struct {
 
 // Connect opens a connection. The caller has a turn for it, and closes it.
 func (p *Peer) Connect(ctx context.Context) (*Connection, error) {
-	ctx, cancel := p.limited(ctx)
+	ctx, cancel := p.limited(ctx, Timeout)
 	defer cancel()
 	p.budget.Connected()
 	tcp, took, err := tcpconn.Dialer{}.Connect(ctx, p.remote)
@@ -68,7 +73,7 @@ func (p *Peer) Connect(ctx context.Context) (*Connection, error) {
 // Request sends the request of the run and reads the whole response. It returns the response and the time that both
 // took. The caller has a turn for it. closeAfter asks the server to close the connection.
 func (c *Connection) Request(ctx context.Context, closeAfter bool) (http1.Response, time.Duration, error) {
-	ctx, cancel := c.peer.limited(ctx)
+	ctx, cancel := c.peer.limited(ctx, Timeout)
 	defer cancel()
 	request := *c.peer.request
 	request.Close = closeAfter
@@ -96,6 +101,31 @@ func (c *Connection) Read(ctx context.Context, buffer []byte) (int, error) {
 	return n, err
 }
 
+// HangUp says that this end sends nothing more, and reads and throws away what the target sends until it ends the
+// connection too. It returns how that came: io.EOF after a close, else the error, which wraps tcpconn.ErrTimeout once the
+// limit or the time of the measurement is over. A close without it would be a reset if the target had something to say.
+func (c *Connection) HangUp(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := c.peer.limited(ctx, limit)
+	defer cancel()
+	if err := c.tcp.CloseWrite(); err != nil {
+		return err
+	}
+	buffer := make([]byte, unaskedBytes)
+	for left := len(buffer); left > 0; {
+		n, err := c.Read(ctx, buffer[:left])
+		if err != nil {
+			return err
+		}
+		left -= n
+	}
+	return errUnaskedTooMuch
+}
+
+// unaskedBytes is how much HangUp reads of what nobody asked for; a greeting is far shorter.
+const unaskedBytes = 64 << 10
+
+var errUnaskedTooMuch = errors.New("the server goes on sending although nothing was asked of it and this end has closed")
+
 // Ended says whether the target has ended the connection; see tcpconn.Conn.Ended.
 func (c *Connection) Ended() error { return c.tcp.Ended() }
 
@@ -108,9 +138,9 @@ func (c *Connection) LocalAddress() (netip.AddrPort, error) { return c.tcp.Local
 // Close closes the connection.
 func (c *Connection) Close() { c.tcp.Close() }
 
-// limited bounds one exchange by Timeout and by the end of the measurement.
-func (p *Peer) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(Timeout)
+// limited bounds what waits for the target by a limit and by the end of the measurement.
+func (p *Peer) limited(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(limit)
 	if p.budget.End().Before(end) {
 		end = p.budget.End()
 	}

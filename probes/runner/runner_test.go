@@ -3,8 +3,11 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"io"
+	"maps"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -372,6 +375,79 @@ func TestTimeWaitOfAServerThatDoesNotClose(t *testing.T) {
 	r := probe(t.Context(), t, pair, "tcp://"+listener.Addr().String(), limits, "timeWait")
 	w := r.Measurements.TimeWait
 	if w.Outcome != result.Failed || !strings.Contains(w.Cause, "had not closed its side") || len(w.Scenarios) != 0 || w.Seconds != nil {
+		t.Errorf("%+v", w)
+	}
+}
+
+// Over TCP nothing is known of the protocol: the server may greet, close by itself, or answer a close with a reset.
+func TestTimeWaitOverTCP(t *testing.T) {
+	untilClientCloses := func(connection *net.TCPConn) { _, _ = io.Copy(io.Discard, connection) }
+	for name, c := range map[string]struct {
+		handle func(*net.TCPConn)
+		want   map[string]result.Side
+		cause  string
+	}{
+		"greets": {
+			func(connection *net.TCPConn) {
+				_, _ = connection.Write([]byte("220 ready\r\n"))
+				untilClientCloses(connection)
+			},
+			map[string]result.Side{"clientFirst": result.SideClient}, "",
+		},
+		"closes at once": {
+			func(connection *net.TCPConn) {
+				_ = connection.CloseWrite()
+				untilClientCloses(connection)
+			},
+			map[string]result.Side{}, "closed first",
+		},
+		"answers the close with a reset": {
+			func(connection *net.TCPConn) {
+				untilClientCloses(connection)
+				_ = connection.SetLinger(0)
+			},
+			map[string]result.Side{"clientFirst": result.SideNone}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pair := nstest.New(t)
+			listener := pair.Listen(t)
+			go func() {
+				for {
+					connection, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						defer connection.Close()
+						if tcp, ok := connection.(*net.TCPConn); ok {
+							c.handle(tcp)
+						}
+					}()
+				}
+			}()
+			limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
+			w := probe(t.Context(), t, pair, "tcp://"+listener.Addr().String(), limits, "timeWait").Measurements.TimeWait
+			if !maps.Equal(w.Scenarios, c.want) || !strings.Contains(w.Cause, c.cause) || (w.Outcome == result.Measured) != (c.cause == "") {
+				t.Errorf("%s: %q, scenarios %v, want %v", w.Outcome, w.Cause, w.Scenarios, c.want)
+			}
+		})
+	}
+}
+
+// Waiting for the server's close would take two seconds more than the run has.
+func TestTimeWaitKeepsToTheTimeLimit(t *testing.T) {
+	pair := nstest.New(t)
+	var answered atomic.Int64
+	server := serve(t, pair, func(connection net.Conn, number int) bool {
+		// Every second request asks for the close.
+		return send(kept, answered.Add(1)%2 == 0)(connection, number)
+	})
+	r := probe(t.Context(), t, pair, "http://"+server.address.String(), budget.Limits{Connections: 20, RequestsPerSecond: 400, Seconds: 1}, "timeWait")
+	if r.ElapsedSeconds >= 2 {
+		t.Errorf("the run took %.1f s, its limit is one second", r.ElapsedSeconds)
+	}
+	if w := r.Measurements.TimeWait; w.Scenarios["clientFirst"] != result.SideClient || w.Holder != "" {
 		t.Errorf("%+v", w)
 	}
 }

@@ -28,7 +28,7 @@ var ErrTimeout = errors.New("timed out")
 
 // Error is a failed operation on a connection.
 type Error struct {
-	// Op is the system call or the operation: socket, connect, read, write.
+	// Op is the system call or the operation: socket, connect, read, write, shutdown.
 	Op string
 	// Err is what went wrong, often a unix.Errno.
 	Err error
@@ -193,6 +193,14 @@ func (c *Conn) Ended() error {
 	return nil
 }
 
+// CloseWrite tells the peer that this end sends nothing more. What the peer sends can still be read.
+func (c *Conn) CloseWrite() error {
+	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+		return &Error{"shutdown", err}
+	}
+	return nil
+}
+
 // Info is the kernel's view of the connection.
 func (c *Conn) Info() (tcpinfo.Info, error) {
 	info, err := tcpinfo.Get(c.fd)
@@ -202,7 +210,8 @@ func (c *Conn) Info() (tcpinfo.Info, error) {
 	return info, nil
 }
 
-// Close closes the connection. Whichever end closes first is left with TIME_WAIT.
+// Close closes the connection. Whichever end closes first is left with TIME_WAIT; neither is if data arrived that was not
+// read, since the kernel then resets the connection.
 func (c *Conn) Close() {
 	// The error of close() on a socket says nothing that a caller could act on.
 	_ = unix.Close(c.fd)

@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
-	"github.com/connpolicy/connpolicy/probes/http1"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
 
 // Names of the scenarios in a result.
 const (
-	// ClientFirst: this end closes first, after a request over HTTP.
+	// ClientFirst: this end closes first; over HTTP after a request.
 	ClientFirst = "clientFirst"
 	// ServerAfterClose: the server was asked to close, by `Connection: close`.
 	ServerAfterClose = "serverAfterClose"
@@ -56,7 +56,10 @@ func Measure(ctx context.Context, peer *exchange.Peer, ports Ports) result.TimeW
 	return m.summarise(ports)
 }
 
-var errNotClosed = errors.New("the server had not closed its side a second after this end did, so that nobody held TIME_WAIT yet")
+var (
+	errNotClosed   = errors.New("the server had not closed its side a second after this end did, so that nobody held TIME_WAIT yet")
+	errServerFirst = errors.New("the server closed first, before this end could")
+)
 
 type measurement struct {
 	peer   *exchange.Peer
@@ -84,18 +87,39 @@ func (m *measurement) clientFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first := true
-	if m.peer.SpeaksHTTP() {
-		var response http1.Response
-		response, _, err = connection.Request(ctx, false)
-		// A server that closes by itself leaves no room to be first.
-		first = response.Persistent && connection.Ended() == nil
+	if !m.peer.SpeaksHTTP() {
+		defer connection.Close()
+		return m.hangUp(ctx, connection, local)
 	}
+	response, _, err := connection.Request(ctx, false)
+	// A server that closes by itself leaves no room to be first.
+	first := response.Persistent && connection.Ended() == nil
 	connection.Close()
 	if err != nil || !first {
 		return err
 	}
 	return m.look(ctx, ClientFirst, local, result.SideNone)
+}
+
+// hangUp closes first where it is not known what the server has to say.
+func (m *measurement) hangUp(ctx context.Context, connection *exchange.Connection, local netip.AddrPort) error {
+	switch ended := connection.HangUp(ctx, settle); {
+	case errors.Is(ended, io.EOF):
+		// If nothing is left here, the other FIN came before ours.
+		return m.look(ctx, ClientFirst, local, "")
+	case exchange.WasReset(ended):
+		m.see(ClientFirst, result.SideNone)
+		return nil
+	case errors.Is(ended, tcpconn.ErrTimeout):
+		// Unless it was the limit of the run that ended the wait.
+		if err := m.peer.Pause(ctx, lookEvery); err != nil {
+			return err
+		}
+		m.course.LastError = errNotClosed
+		return nil
+	default:
+		return ended
+	}
 }
 
 func (m *measurement) serverAfterClose(ctx context.Context) error {
@@ -108,7 +132,7 @@ func (m *measurement) serverAfterClose(ctx context.Context) error {
 		connection.Close()
 		return err
 	}
-	other, err := waitForEnd(ctx, connection, settle)
+	other, err := m.waitForEnd(ctx, connection, settle)
 	connection.Close()
 	if err != nil {
 		return err
@@ -126,7 +150,7 @@ func (m *measurement) plain(ctx context.Context) error {
 	if _, _, err := connection.Request(ctx, false); err != nil {
 		return err
 	}
-	other, err := waitForEnd(ctx, connection, freeToClose)
+	other, err := m.waitForEnd(ctx, connection, freeToClose)
 	if err == nil && other == result.SideServer {
 		m.holder = other
 	}
@@ -148,7 +172,7 @@ func (m *measurement) open(ctx context.Context) (*exchange.Connection, netip.Add
 
 // waitForEnd waits for the server to end the connection and says who then holds TIME_WAIT: the server after its FIN,
 // nobody after a reset or when the time is over.
-func waitForEnd(ctx context.Context, connection *exchange.Connection, limit time.Duration) (result.Side, error) {
+func (m *measurement) waitForEnd(ctx context.Context, connection *exchange.Connection, limit time.Duration) (result.Side, error) {
 	for end := time.Now().Add(limit); time.Now().Before(end); {
 		switch ended := connection.Ended(); {
 		case errors.Is(ended, io.EOF):
@@ -158,7 +182,7 @@ func waitForEnd(ctx context.Context, connection *exchange.Connection, limit time
 		case ended != nil:
 			return result.SideNone, ended
 		}
-		if err := pause(ctx); err != nil {
+		if err := m.peer.Pause(ctx, lookEvery); err != nil {
 			return result.SideNone, err
 		}
 	}
@@ -166,7 +190,7 @@ func waitForEnd(ctx context.Context, connection *exchange.Connection, limit time
 }
 
 // look finds out what is left of the connection from local at this end, once the closing is over. If it is nothing, the
-// holder is other.
+// holder is other, or the scenario did not come about if other is empty.
 func (m *measurement) look(ctx context.Context, scenario string, local netip.AddrPort, other result.Side) error {
 	closed := time.Now()
 	for time.Since(closed) < settle {
@@ -175,15 +199,18 @@ func (m *measurement) look(ctx context.Context, scenario string, local netip.Add
 		case err != nil:
 			return err
 		case state == sockdiag.TimeWait:
-			m.seen[scenario] = append(m.seen[scenario], result.SideClient)
+			m.see(scenario, result.SideClient)
 			// The timer counts from the last segment, a round trip after the close.
 			m.seconds = new(math.Round((left + time.Since(closed)).Seconds()))
 			return nil
+		case state == 0 && other == "":
+			m.course.LastError = errServerFirst
+			return nil
 		case state == 0:
-			m.seen[scenario] = append(m.seen[scenario], other)
+			m.see(scenario, other)
 			return nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := m.peer.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -192,23 +219,20 @@ func (m *measurement) look(ctx context.Context, scenario string, local netip.Add
 	return nil
 }
 
+func (m *measurement) see(scenario string, holder result.Side) {
+	m.seen[scenario] = append(m.seen[scenario], holder)
+}
+
 // find returns the state of the socket at local, 0 if there is none, and what is left of its timer.
 func (m *measurement) find(local netip.AddrPort) (state sockdiag.State, left time.Duration, err error) {
+	// The kernel's list names addresses without zones.
+	remote := netip.AddrPortFrom(m.peer.Remote().Addr().WithZone(""), m.peer.Remote().Port())
 	err = sockdiag.Dump(sockdiag.Query{States: sockdiag.AllStates}, func(s sockdiag.Socket) {
-		if s.Local == local && s.Remote == m.peer.Remote() {
+		if s.Local == local && s.Remote == remote {
 			state, left = s.State, s.Expires
 		}
 	})
 	return state, left, err
-}
-
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(lookEvery):
-		return nil
-	}
 }
 
 func (m *measurement) summarise(ports Ports) result.TimeWait {
