@@ -26,12 +26,17 @@ func command(ctx context.Context, out io.Writer, program string, args ...string)
 	return cmd
 }
 
-// run runs a program and shows what it says.
+// run runs a program and shows what it says. If it failed because the context has ended, the error begins with why that is.
 func run(ctx context.Context, out io.Writer, program string, args ...string) error {
-	if err := command(ctx, out, program, args...).Run(); err != nil {
-		return fmt.Errorf("%s %s: %w", program, strings.Join(args, " "), err)
+	err := command(ctx, out, program, args...).Run()
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("%s %s: %w", program, strings.Join(args, " "), err)
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	return err
 }
 
 // exitCode returns the exit code of a program that ran, and an error if it did not run.
