@@ -99,11 +99,16 @@ func (c census) add(s sockdiag.Socket, since time.Duration) {
 
 // opensPerSecond estimates the rate of connections opened to a destination between two censuses: those that were closed
 // since and those by which the open ones grew. Connections that were both opened and closed in between, with the other
-// side closing first, leave nothing behind and are missed.
-func opensPerSecond(before, after census, destination netip.AddrPort) float64 {
+// side closing first, leave nothing behind and are missed. ok is false if more time lies between the censuses than
+// TIME_WAIT lasts, so that some of the closed ones are gone.
+func opensPerSecond(before, after census, destination netip.AddrPort) (rate float64, ok bool) {
+	between := after.at.Sub(before.at)
+	if between > timeWaitLength {
+		return 0, false
+	}
 	is := after.destinations[destination]
 	opened := is.closed + is.open() - before.destinations[destination].open()
-	return max(0, float64(opened)) / after.at.Sub(before.at).Seconds()
+	return max(0, float64(opened)) / between.Seconds(), true
 }
 
 // fullest returns at most maximum destinations, those that hold the most ports first.

@@ -30,11 +30,11 @@ func (o *Observer) write(w *exposition.Writer) {
 		exposition.Label{Name: "version", Value: result.Version}, exposition.Label{Name: "kernel", Value: o.kernel})
 	w.Metric(result.MetricUptimeSeconds, exposition.Gauge, "How long the observer has looked.")
 	w.Sample(result.MetricUptimeSeconds, time.Since(o.started).Seconds())
-	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay.")
+	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay for a minute.")
 	w.Sample(result.MetricDumpErrors, float64(o.dumpErrors))
 	o.writeOpenings(w)
 	o.writeSettings(w)
-	if o.latest != nil {
+	if o.latest != nil && time.Since(o.latest.at) <= staleAge {
 		o.writeDestinations(w)
 		o.writeListening(w)
 	}
@@ -83,8 +83,12 @@ func (o *Observer) writeDestinations(w *exposition.Writer) {
 	each(result.MetricTimeWait, "Local ports held towards a destination in TIME_WAIT.",
 		func(d netip.AddrPort) float64 { return float64(o.latest.destinations[d].timeWait) })
 	if o.before != nil {
-		each(result.MetricDestinationOpensPerSecond, "Connections opened to a destination per second, estimated from its sockets.",
-			func(d netip.AddrPort) float64 { return opensPerSecond(*o.before, *o.latest, d) })
+		w.Metric(result.MetricDestinationOpensPerSecond, exposition.Gauge, "Connections opened to a destination per second, estimated from its sockets.")
+		for _, d := range destinations {
+			if rate, ok := opensPerSecond(*o.before, *o.latest, d); ok {
+				w.Sample(result.MetricDestinationOpensPerSecond, rate, exposition.Label{Name: "destination", Value: d.String()})
+			}
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	counterInterval = 2 * time.Second
 	// scrapeAge is the age of a census beyond which a scrape takes a new one.
 	scrapeAge = 5 * time.Second
+	// staleAge is the age beyond which the figures of a census stand for nothing any more, and are not served.
+	staleAge = time.Minute
 	// maximumDestinations and maximumListening bound the number of series.
 	maximumDestinations = 50
 	maximumListening    = 200
@@ -46,10 +48,11 @@ type Observer struct {
 	dumpErrors int
 }
 
-// New returns an observer of the calling process's namespace. The window is that of the rates.
+// New returns an observer of the calling process's namespace. The window is that of the rates, from two seconds to half
+// a minute, so that every connection that this side closed is seen in TIME_WAIT.
 func New(log *slog.Logger, proc procnet.FS, window time.Duration) (*Observer, error) {
-	if window < counterInterval {
-		return nil, errors.New("the window must be at least two seconds")
+	if window < counterInterval || window > timeWaitLength/2 {
+		return nil, errors.New("the window must be 2 to 30 seconds")
 	}
 	kernel, err := proc.KernelRelease()
 	if err != nil {
@@ -96,7 +99,7 @@ func (o *Observer) readCounters() {
 	}
 }
 
-// takeCensus lists the sockets unless the last list is younger than maximumAge. After an error the last figures stay.
+// takeCensus lists the sockets unless the last list is younger than maximumAge. After an error the last figures stay, until staleAge.
 func (o *Observer) takeCensus(maximumAge time.Duration) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
@@ -110,7 +113,7 @@ func (o *Observer) takeCensus(maximumAge time.Duration) {
 	c, err := take(o.dump, now, since)
 	if err != nil {
 		o.dumpErrors++
-		o.log.Error("the sockets could not be listed; the last figures stay", "error", err)
+		o.log.Error("the sockets could not be listed; the last figures stay for a minute", "error", err)
 		return
 	}
 	o.before, o.latest = o.latest, &c

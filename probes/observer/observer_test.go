@@ -168,6 +168,23 @@ func TestFailedDumpKeepsTheLastFigures(t *testing.T) {
 		k.sockets = nil
 		time.Sleep(6 * time.Second)
 		check(t, scrape(t, o), map[string]string{of("ports_in_use", payments): "12", "connpolicy_observer_dump_errors_total": "2"})
+
+		// What is older than a minute is not known any more.
+		time.Sleep(55 * time.Second)
+		for name := range scrape(t, o) {
+			if strings.Contains(name, "destination=") || strings.HasPrefix(name, "connpolicy_observer_listening") {
+				t.Errorf("%s although all dumps failed for a minute", name)
+			}
+		}
+
+		// Of those closed since the last census some have left TIME_WAIT by now, so that no rate is known at first.
+		k.err = nil
+		k.add(30, sockdiag.TimeWait, 40001, payments, 30*time.Second)
+		check(t, scrape(t, o), map[string]string{
+			of("ports_in_use", payments): "30", of("destination_connections_opened_per_second", payments): "",
+		})
+		time.Sleep(10 * time.Second)
+		check(t, scrape(t, o), map[string]string{of("destination_connections_opened_per_second", payments): "0"})
 	})
 }
 
@@ -269,7 +286,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	if _, err := New(log, procnet.New("/proc"), time.Second); err == nil {
 		t.Error("a window shorter than the interval of the counters is allowed")
 	}
-	if _, err := New(log, procnet.New(t.TempDir()), time.Minute); err == nil {
+	if _, err := New(log, procnet.New("/proc"), time.Minute); err == nil {
+		t.Error("a window as long as TIME_WAIT is allowed")
+	}
+	if _, err := New(log, procnet.New(t.TempDir()), 10*time.Second); err == nil {
 		t.Error("a missing /proc is no error")
 	}
 }

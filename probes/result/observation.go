@@ -32,7 +32,8 @@ const (
 	MetricListening = "connpolicy_observer_listening"
 	// MetricSysctl is 1; labels: name (net.ipv4.ip_local_port_range), value.
 	MetricSysctl = "connpolicy_observer_sysctl"
-	// MetricDumpErrors counts the socket dumps that failed. Their figures are not guessed: the last good ones stay.
+	// MetricDumpErrors counts the socket dumps that failed. Their figures are not guessed: the last good ones stay for a
+	// minute, and then there are none of destinations and listening ports.
 	MetricDumpErrors = "connpolicy_observer_dump_errors_total"
 )
 
