@@ -77,6 +77,10 @@ func Parse(rawURL string, protocol Protocol) (Target, error) {
 		t.HostHeader = strings.TrimSuffix(t.HostHeader, ":80")
 	}
 	t.RequestTarget = u.RequestURI()
+	// A query is passed on as it is written, and a space would end the target within it (RFC 9112 section 3.2).
+	if strings.ContainsFunc(t.RequestTarget, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return Target{}, fmt.Errorf("the query of the target %q must be escaped: a space is %%20", rawURL)
+	}
 	return t, nil
 }
 

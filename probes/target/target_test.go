@@ -43,6 +43,8 @@ func TestParseErrorsSayWhatToDo(t *testing.T) {
 		{"http://me:secret@payments", "", "user name or password"},
 		{"http://pay ments", "", "no URL"},
 		{"http://payments/\r\nX: y", "", "no URL"},
+		{"http://payments/?a b", "", "must be escaped"},
+		{"http://payments/?ä", "", "must be escaped"},
 	} {
 		if got, err := Parse(c.url, c.protocol); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Parse(%q, %q) = %+v, %v, want an error with %q", c.url, c.protocol, got, err, c.want)
