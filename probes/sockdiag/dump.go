@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInterrupted is wrapped by the error of a dump that the kernel says is inconsistent (NLM_F_DUMP_INTR).
-var ErrInterrupted = errors.New("the kernel interrupted the dump; try again")
+// errInterrupted says that by the kernel's word a dump is inconsistent (NLM_F_DUMP_INTR).
+var errInterrupted = errors.New("the sockets changed while the kernel listed them")
 
 const (
 	// receiveBytes holds the largest datagram of a dump: the kernel fills at most 32 KiB (net/netlink/af_netlink.c,
@@ -67,6 +67,9 @@ func receive(fd int, buffer []byte) (n, flags int, err error) {
 		n, _, flags, from, err := unix.Recvmsg(fd, buffer, nil, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
+		}
+		if errors.Is(err, unix.EAGAIN) {
+			return 0, 0, fmt.Errorf("the kernel did not answer within %d seconds", receiveSeconds)
 		}
 		if err != nil {
 			return 0, 0, fmt.Errorf("receive: %w", err)

@@ -35,12 +35,12 @@ func parseDatagram(data []byte, visit func(Socket)) (done bool, err error) {
 			return false, errShort
 		}
 		if flags&unix.NLM_F_DUMP_INTR != 0 {
-			return false, ErrInterrupted
+			return false, errInterrupted
 		}
 		body := data[unix.SizeofNlMsghdr:length]
 		switch kind {
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
-			return true, parseStatus(body)
+			return true, parseStatus(kind, body)
 		case unix.SOCK_DIAG_BY_FAMILY:
 			socket, err := parseSocket(body)
 			if err != nil {
@@ -55,9 +55,13 @@ func parseDatagram(data []byte, visit func(Socket)) (done bool, err error) {
 	return false, nil
 }
 
-// parseStatus reads the errno that ends a dump, negative or zero. NLMSG_DONE may come without one.
-func parseStatus(body []byte) error {
+// parseStatus reads the errno that ends a dump, negative or zero. NLMSG_DONE may come without one; NLMSG_ERROR, which ends
+// a dump that failed, may not.
+func parseStatus(kind uint16, body []byte) error {
 	if len(body) < 4 {
+		if kind == unix.NLMSG_ERROR {
+			return errShort
+		}
 		return nil
 	}
 	if status := binary.NativeEndian.Uint32(body); status > math.MaxInt32 {

@@ -92,7 +92,7 @@ func TestBrokenDumpsAreErrors(t *testing.T) {
 	capture := read(t, "linux-6.18-family-2.bin")
 	interrupted := append([]byte(nil), capture...)
 	interrupted[6] |= unix.NLM_F_DUMP_INTR
-	if _, err := parseDatagram(interrupted, func(Socket) {}); !errors.Is(err, ErrInterrupted) {
+	if _, err := parseDatagram(interrupted, func(Socket) {}); !errors.Is(err, errInterrupted) {
 		t.Errorf("an interrupted dump: %v", err)
 	}
 	for _, length := range []int{1, 15, 17, 80, len(capture) - 1} {
@@ -106,6 +106,12 @@ func TestBrokenDumpsAreErrors(t *testing.T) {
 	binary.NativeEndian.PutUint32(refused[16:], ^uint32(unix.EPERM)+1)
 	if done, err := parseDatagram(refused, func(Socket) {}); !done || !errors.Is(err, unix.EPERM) {
 		t.Errorf("a refused request: done %v, error %v", done, err)
+	}
+	cut := make([]byte, 18)
+	binary.NativeEndian.PutUint32(cut[0:], 18)
+	binary.NativeEndian.PutUint16(cut[4:], unix.NLMSG_ERROR)
+	if _, err := parseDatagram(cut, func(Socket) {}); err == nil {
+		t.Error("a failure without its errno is no error")
 	}
 	unknown := make([]byte, 16)
 	binary.NativeEndian.PutUint32(unknown[0:], 16)

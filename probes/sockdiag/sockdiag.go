@@ -44,7 +44,8 @@ func StateSet(states ...State) States {
 	return set
 }
 
-// AllStates are the states of every socket that holds a port.
+// AllStates are the states of every socket that listens or is of a connection. One that is bound and does neither holds a
+// port too, but is not listed (since Linux 6.8 the kernel lists them under a state of their own, TCP_BOUND_INACTIVE).
 const AllStates States = 1<<(NewSynReceived+1) - 2
 
 // Timer is what a socket's running timer is for (idiag_timer).
