@@ -33,7 +33,7 @@ type Writer struct {
 
 // Metric begins the metric name; its samples follow.
 func (w *Writer) Metric(name string, kind Kind, help string) {
-	fmt.Fprintf(&w.text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	fmt.Fprintf(&w.text, "# HELP %s %s\n# TYPE %s %s\n", name, escapeHelp(help), name, kind)
 }
 
 // Sample writes one value.
@@ -45,7 +45,7 @@ func (w *Writer) Sample(name string, value float64, labels ...Label) {
 		} else {
 			w.text.WriteByte(',')
 		}
-		w.text.WriteString(label.Name + `="` + escape(label.Value) + `"`)
+		w.text.WriteString(label.Name + `="` + escapeLabel(label.Value) + `"`)
 	}
 	if len(labels) > 0 {
 		w.text.WriteByte('}')
@@ -67,6 +67,13 @@ func Handler(write func(*Writer)) http.Handler {
 	})
 }
 
-func escape(value string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value)
+// escapeLabel writes a value as it stands between quotes. The format is UTF-8, and one broken value would have a reader
+// refuse all metrics.
+func escapeLabel(value string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(value, "\uFFFD"))
+}
+
+// escapeHelp writes a text to the end of a line. Quotes stand for themselves there.
+func escapeHelp(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(text)
 }
