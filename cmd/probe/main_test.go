@@ -90,7 +90,7 @@ func TestUsageErrors(t *testing.T) {
 		{"run --no-such-flag", "no-such-flag"},
 		{"load", "scheme"},
 		{"load --target tcp://x:1", "HTTP"},
-		{"load --target http://x --rate 0", "above zero"},
+		{"load --target http://x --rate 0", "rate"},
 		{"observe --window-seconds 1", "window"},
 		{"list all", "not expected"},
 	} {

@@ -31,6 +31,13 @@ const (
 	logEvery     = 10 * time.Second
 )
 
+// What a load can be asked for, far beyond what a machine can do, and so that periods are neither zero nor overflow.
+const (
+	minimumRate    = 0.001
+	maximumRate    = 1_000_000
+	maximumThreads = 10_000
+)
+
 // Config says what load to make.
 type Config struct {
 	Target target.Target
@@ -53,8 +60,9 @@ func New(config Config) (*Load, error) {
 	if config.Target.Protocol != target.HTTP {
 		return nil, errors.New("the load speaks HTTP; give a target http://…")
 	}
-	if config.RequestsPerSecond <= 0 || config.Threads <= 0 {
-		return nil, errors.New("the rate and the number of threads must be above zero")
+	// Said this way round, what is no number is refused too.
+	if !(config.RequestsPerSecond >= minimumRate && config.RequestsPerSecond <= maximumRate) || config.Threads < 1 || config.Threads > maximumThreads {
+		return nil, fmt.Errorf("the rate must be %g to %g per second, the number of threads 1 to %d", minimumRate, float64(maximumRate), maximumThreads)
 	}
 	request := http1.Request{
 		Method:    "GET",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http/httptest"
 	"net/netip"
@@ -228,7 +229,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	tcp := Config{Target: target.Target{Protocol: target.TCP}, RequestsPerSecond: 1, Threads: 1}
 	noRate := Config{Target: target.Target{Protocol: target.HTTP}, Threads: 1}
 	noThreads := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: 1}
-	for _, config := range []Config{tcp, noRate, noThreads} {
+	noNumber := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: math.NaN(), Threads: 1}
+	noPeriod := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: 1e10, Threads: 1}
+	for _, config := range []Config{tcp, noRate, noThreads, noNumber, noPeriod} {
 		if _, err := New(config); err == nil {
 			t.Errorf("%+v is allowed", config)
 		}
