@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -113,13 +114,16 @@ func runProbe(ctx context.Context, arguments []string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
+	// First of all, since nobody may be left who reads standard output.
+	if o.terminationFile != "" {
+		if err := o.writeTermination(r); err != nil {
+			return errors.Join(err, o.print(stdout, r))
+		}
+	}
 	if err := o.print(stdout, r); err != nil {
 		return err
 	}
-	if o.terminationFile != "" {
-		return o.writeTermination(r)
-	}
-	if runner.Failed(r) {
+	if o.terminationFile == "" && runner.Failed(r) {
 		return errFailed
 	}
 	return nil
