@@ -56,7 +56,8 @@ func TestParseRefusesStrangers(t *testing.T) {
 }
 
 func TestUnknownIsNotZero(t *testing.T) {
-	seen, err := Parse(strings.NewReader(result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n"))
+	seen, err := Parse(strings.NewReader(result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n" +
+		result.MetricListening + "{port=\"9964\"} 1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
