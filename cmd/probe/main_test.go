@@ -210,6 +210,23 @@ func TestFailureByHandAndInAPod(t *testing.T) {
 	}
 }
 
+// nobodyReads is a standard output whose reader has gone.
+type nobodyReads struct{}
+
+func (nobodyReads) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestResultIsHandedOverAlthoughNobodyReads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	var stderr bytes.Buffer
+	code := execute(t.Context(), []string{"run", "--refuse-local", "--target", "http://127.0.0.1:9", "--termination-message", path}, nobodyReads{}, &stderr)
+	if code != exitFailed {
+		t.Errorf("exit code %d although the print failed: %s", code, &stderr)
+	}
+	if r := readTermination(t, path); r.Measurements.Handshake == nil {
+		t.Errorf("handed over: %+v", r)
+	}
+}
+
 func TestTerminationBudget(t *testing.T) {
 	pair := nstest.New(t)
 	listener := pair.Listen(t)
