@@ -169,7 +169,7 @@ func cgroupProcesses(all []hierarchy, cgroup string) ([]int, error) {
 	var pids []int
 	for _, dir := range dirs {
 		content, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-		if errors.Is(err, fs.ErrNotExist) {
+		if gone(err) {
 			continue
 		}
 		if err != nil {

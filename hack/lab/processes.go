@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func identify(pid int) (processID, error) {
 // alive tells whether that very process still runs. One that has ended and waits for its parent does not run.
 func (p processID) alive() (bool, error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "stat"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -44,6 +45,13 @@ func (p processID) alive() (bool, error) {
 		return false, fmt.Errorf("look at process %d: %w", p.PID, err)
 	}
 	return parsed.startTicks == p.StartTicks && parsed.state != "Z" && parsed.state != "X", nil
+}
+
+// gone tells whether an error of reading what the kernel says of a process or a cgroup means that it is there no more.
+// The file may be there when it is opened and not when it is read: then the kernel answers ESRCH of a process
+// (fs/proc/base.c), ENODEV of a cgroup (fs/kernfs/file.c).
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENODEV)
 }
 
 type processStat struct {
@@ -100,7 +108,7 @@ func killMember(pid int, cgroup string) error {
 	}
 	defer process.Release() //nolint:errcheck // it only closes a descriptor
 	membership, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !inCgroup(string(membership), cgroup) {
+	if gone(err) || err == nil && !inCgroup(string(membership), cgroup) {
 		return nil
 	}
 	if err != nil {

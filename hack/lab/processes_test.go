@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -66,6 +68,37 @@ func TestAliveKnowsAnEndedProcess(t *testing.T) {
 }
 
 // A number that was listed as the lab's and belongs to another process by now must not be hit.
+// A process may end between the opening and the reading of its file.
+func TestAProcessThatEndsWhileItIsReadIsGone(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var files []*os.File
+	for _, name := range []string{"stat", "cgroup"} {
+		file, err := os.Open(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		files = append(files, file)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("a killed process ended well")
+	}
+	for _, file := range files {
+		if _, err := file.Read(make([]byte, 100)); !gone(err) {
+			t.Errorf("read %s of an ended process: %v", file.Name(), err)
+		}
+	}
+	if gone(nil) || gone(os.ErrPermission) {
+		t.Error("what is there is gone")
+	}
+}
+
 func TestKillMemberSparesOthers(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {
