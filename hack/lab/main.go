@@ -32,6 +32,7 @@ const usage = `Usage: lab COMMAND
 const enterCommand = "enter"
 
 func main() {
+	outliveReaders()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -43,6 +44,11 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// outliveReaders lets the lab go on when nobody reads its output any more. The Ctrl-C that interrupts `up | tee log` ends
+// tee too, and the next line that is printed would end the lab before it has removed what it started. The signal is
+// taken and not ignored, since programs that the lab starts would inherit the latter.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func run(ctx context.Context, arguments []string) error {
 	if len(arguments) == 0 {
