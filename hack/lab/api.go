@@ -61,7 +61,9 @@ func (c *apiClient) serviceAccountReady(ctx context.Context) (bool, error) {
 // dnsReady tells whether CoreDNS says that it is.
 func dnsReady(ctx context.Context) (bool, error) {
 	url := "http://" + net.JoinHostPort(controlOutsideAddress, dnsReadyPort) + "/ready"
-	return isOK(ctx, &http.Client{Timeout: requestTimeout}, url)
+	// A transport of its own asks no proxy of the person's, which could not reach the lab.
+	client := &http.Client{Timeout: requestTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	return isOK(ctx, client, url)
 }
 
 func isOK(ctx context.Context, client *http.Client, url string) (bool, error) {
