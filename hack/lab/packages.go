@@ -51,7 +51,9 @@ func missingDebianPackages(ctx context.Context, packages []string) []string {
 }
 
 func aptGet(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet"}, args...)...)
+	// A machine that was just started often installs its updates, and holds the lock meanwhile.
+	options := []string{"--quiet", "--option=DPkg::Lock::Timeout=300"}
+	cmd := exec.CommandContext(ctx, "apt-get", append(options, args...)...)
 	endGently(cmd, syscall.SIGTERM)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	return cmd.CombinedOutput()
