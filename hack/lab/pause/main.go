@@ -11,15 +11,19 @@ import (
 )
 
 func main() {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
-	for received := range signals {
-		if received != syscall.SIGCHLD {
+	// A channel of its own for the end: it would be lost in one that the ends of children have filled.
+	end, childEnded := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(childEnded, syscall.SIGCHLD)
+	for {
+		select {
+		case <-end:
 			return
-		}
-		if err := reap(); err != nil {
-			fmt.Fprintln(os.Stderr, "pause:", err)
-			os.Exit(1)
+		case <-childEnded:
+			if err := reap(); err != nil {
+				fmt.Fprintln(os.Stderr, "pause:", err)
+				os.Exit(1)
+			}
 		}
 	}
 }
