@@ -3,6 +3,7 @@ package observer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,7 +73,13 @@ func Parse(text io.Reader) (result.Observation, error) {
 	if available := single(families[result.MetricPortsAvailable]); available != nil {
 		observation.PortsAvailable = new(int(*available))
 	}
-	for _, metric := range families[result.MetricListening].GetMetric() {
+	// The observer listens itself, so that no listener at all means that its list of the sockets failed, not that there are
+	// none.
+	listening := families[result.MetricListening].GetMetric()
+	if len(listening) == 0 {
+		return result.Observation{}, errors.New("the observer could not list the pod's sockets; its log says why")
+	}
+	for _, metric := range listening {
 		port, err := strconv.Atoi(label(metric, "port"))
 		if err != nil {
 			return result.Observation{}, fmt.Errorf("metric %s: %w", result.MetricListening, err)

@@ -56,6 +56,10 @@ func TestParseRefusesStrangers(t *testing.T) {
 }
 
 func TestUnknownIsNotZero(t *testing.T) {
+	// An observer whose list of the sockets failed serves none of them, and not even itself listens.
+	if seen, err := Parse(strings.NewReader(result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n")); err == nil {
+		t.Errorf("sockets that nobody listed: %+v", seen)
+	}
 	seen, err := Parse(strings.NewReader(result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n" +
 		result.MetricListening + "{port=\"9964\"} 1\n"))
 	if err != nil {
