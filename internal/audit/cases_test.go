@@ -97,6 +97,8 @@ func ruleCases() []ruleCase {
 
 		{rule: "CP204", name: "500 a second, closed by the client", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }),
 			want: Fail, severity: Warning, message: "Pod a opens 470 connections a second, which live for 8.51 ms on average, and closes them itself (28,096 in TIME_WAIT), although the server answers at least 60 requests"},
+		{rule: "CP204", name: "too short for one to be seen open", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 28096, 28096, 470)) }),
+			want: Fail, severity: Warning, message: "Pod a opens 470 connections a second, none of which was open when the observer looked, and closes them itself"},
 		{rule: "CP204", name: "connections live for a minute", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 600, 300, 5)) }),
 			want: Pass, message: "live for 60 s"},
 		{rule: "CP204", name: "rarely opened", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.2)) }), want: Pass},

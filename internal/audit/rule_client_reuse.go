@@ -77,11 +77,15 @@ func judgeLifetime(o PodObservation, addresses []string, answers string) judgeme
 	}
 	lifetimeSeconds := float64(held.open()) / opens.perSecond
 	evidence := map[string]string{
-		"pod": o.Pod, "connectionsPerSecond": figure.Rate(opens.perSecond), "meanLifetimeSeconds": fmt.Sprintf("%.3f", lifetimeSeconds),
+		"pod": o.Pod, "connectionsPerSecond": figure.Rate(opens.perSecond),
 		"open": strconv.Itoa(held.open()), "timeWait": strconv.Itoa(held.timeWait),
 	}
-	seen := fmt.Sprintf("Pod %s opens %s connections a second, which live for %s on average",
-		o.Pod, figure.Rate(opens.perSecond), figure.Microseconds(lifetimeSeconds*1e6))
+	lifetime := "none of which was open when the observer looked"
+	if held.open() > 0 {
+		lifetime = "which live for " + figure.Microseconds(lifetimeSeconds*1e6) + " on average"
+		evidence["meanLifetimeSeconds"] = fmt.Sprintf("%.3f", lifetimeSeconds)
+	}
+	seen := fmt.Sprintf("Pod %s opens %s connections a second, %s", o.Pod, figure.Rate(opens.perSecond), lifetime)
 	switch {
 	case lifetimeSeconds >= shortLivedSeconds:
 		return pass(seen+".", evidence)
