@@ -4,11 +4,13 @@ package handshake
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/stats"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
 
 const (
@@ -48,6 +50,10 @@ func Measure(ctx context.Context, peer *exchange.Peer) result.Handshake {
 func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 	connection, err := peer.Connect(ctx)
 	if err != nil {
+		var failure *tcpconn.Error
+		if errors.As(err, &failure) {
+			s.countSYNs(failure.SynRetransmissions)
+		}
 		return err
 	}
 	defer connection.Close()
@@ -59,10 +65,7 @@ func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 	if info.RTTMicroseconds != nil {
 		s.roundTrip = append(s.roundTrip, float64(*info.RTTMicroseconds))
 	}
-	if info.TotalRetrans != nil {
-		s.synKnown = true
-		s.synRetransmissions += int(*info.TotalRetrans)
-	}
+	s.countSYNs(info.TotalRetrans)
 	if !peer.SpeaksHTTP() {
 		return nil
 	}
@@ -73,6 +76,14 @@ func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 	whole := connection.ConnectTook + took
 	s.setupShare = append(s.setupShare, 100*float64(connection.ConnectTook)/float64(whole))
 	return nil
+}
+
+// countSYNs adds the SYNs that one connect sent again, nil if that is not known.
+func (s *samples) countSYNs(again *uint32) {
+	if again != nil {
+		s.synKnown = true
+		s.synRetransmissions += int(*again)
+	}
 }
 
 func (s *samples) summarise(course exchange.Course) result.Handshake {

@@ -108,7 +108,7 @@ type Handshake struct {
 	// KernelRTTMicroseconds is the kernel's first estimate of the round trip (tcpi_rtt right after the handshake).
 	KernelRTTMicroseconds *Distribution `json:"kernelRTTMicroseconds,omitempty"`
 	// SynRetransmissions counts the SYNs that were sent again (tcpi_total_retrans right after the handshake), over all
-	// samples. One or more of them costs a second or more.
+	// samples and over the connects that failed. One or more of them costs a second or more.
 	SynRetransmissions *int `json:"synRetransmissions,omitempty"`
 	// SetupSharePercent is the median share of a small transaction on a new connection that is spent on setting it up,
 	// 0 to 100: connect ÷ (connect + request). Absent where no request was made (protocol TCP).

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -273,6 +274,24 @@ func TestDroppedSYN(t *testing.T) {
 	// Ends the accept that is under way.
 	if err := unix.Shutdown(listener, unix.SHUT_RDWR); err != nil {
 		t.Error(err)
+	}
+}
+
+// A connect that got no answer has lost SYNs too, although it gives no sample.
+func TestSYNsOfConnectsThatFail(t *testing.T) {
+	pair := nstest.New(t)
+	var err error
+	// A host that is not there would be found out by ARP; this one is known and does not answer.
+	pair.InClient(t, func() {
+		err = exec.Command("ip", "neigh", "add", "198.18.99.77", "lladdr", "02:00:00:00:00:77", "dev", "eth0").Run()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := probe(t.Context(), t, pair, "tcp://198.18.99.77:80", budget.Limits{Connections: 1, RequestsPerSecond: 10, Seconds: 3}, "handshake")
+	h := r.Measurements.Handshake
+	if h.Outcome != result.Failed || h.SynRetransmissions == nil || *h.SynRetransmissions < 1 {
+		t.Errorf("%s: %q, SYNs sent again %v", h.Outcome, h.Cause, value(h.SynRetransmissions))
 	}
 }
 

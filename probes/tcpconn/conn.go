@@ -32,6 +32,9 @@ type Error struct {
 	Op string
 	// Err is what went wrong, often a unix.Errno.
 	Err error
+	// SynRetransmissions counts the SYNs that a connect sent again before it failed. Nil for other operations, and where
+	// the kernel did not say.
+	SynRetransmissions *uint32
 }
 
 func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
@@ -61,11 +64,11 @@ type Dialer struct {
 func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time.Duration, error) {
 	address, family, err := socketAddress(remote)
 	if err != nil {
-		return nil, 0, &Error{"connect", err}
+		return nil, 0, &Error{Op: "connect", Err: err}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 	if err != nil {
-		return nil, 0, &Error{"socket", err}
+		return nil, 0, &Error{Op: "socket", Err: err}
 	}
 	c := &Conn{fd: fd}
 	if d.SearchAllPorts {
@@ -73,13 +76,17 @@ func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time
 		err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, highest<<16|lowest)
 		if err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			c.Close()
-			return nil, 0, &Error{"setsockopt IP_LOCAL_PORT_RANGE", err}
+			return nil, 0, &Error{Op: "setsockopt IP_LOCAL_PORT_RANGE", Err: err}
 		}
 	}
 	took, err := c.connect(ctx, address)
 	if err != nil {
+		failure := &Error{Op: "connect", Err: err}
+		if info, infoErr := c.Info(); infoErr == nil {
+			failure.SynRetransmissions = info.TotalRetrans
+		}
 		c.Close()
-		return nil, 0, &Error{"connect", err}
+		return nil, 0, failure
 	}
 	return c, took, nil
 }
@@ -120,10 +127,10 @@ func (c *Conn) Write(ctx context.Context, data []byte) error {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			if err := c.wait(ctx, unix.POLLOUT); err != nil {
-				return &Error{"write", err}
+				return &Error{Op: "write", Err: err}
 			}
 		default:
-			return &Error{"write", err}
+			return &Error{Op: "write", Err: err}
 		}
 	}
 	return nil
@@ -142,10 +149,10 @@ func (c *Conn) Read(ctx context.Context, buffer []byte) (int, error) {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			if err := c.wait(ctx, unix.POLLIN); err != nil {
-				return 0, &Error{"read", err}
+				return 0, &Error{Op: "read", Err: err}
 			}
 		default:
-			return 0, &Error{"read", err}
+			return 0, &Error{Op: "read", Err: err}
 		}
 	}
 }
@@ -186,7 +193,7 @@ func (c *Conn) Ended() error {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return nil
 	case err != nil:
-		return &Error{"read", err}
+		return &Error{Op: "read", Err: err}
 	case n == 0:
 		return io.EOF
 	}
@@ -196,7 +203,7 @@ func (c *Conn) Ended() error {
 // CloseWrite tells the peer that this end sends nothing more. What the peer sends can still be read.
 func (c *Conn) CloseWrite() error {
 	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
-		return &Error{"shutdown", err}
+		return &Error{Op: "shutdown", Err: err}
 	}
 	return nil
 }
@@ -205,7 +212,7 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) Info() (tcpinfo.Info, error) {
 	info, err := tcpinfo.Get(c.fd)
 	if err != nil {
-		return tcpinfo.Info{}, &Error{"getsockopt TCP_INFO", err}
+		return tcpinfo.Info{}, &Error{Op: "getsockopt TCP_INFO", Err: err}
 	}
 	return info, nil
 }
@@ -221,7 +228,7 @@ func (c *Conn) Close() {
 func (c *Conn) LocalAddress() (netip.AddrPort, error) {
 	address, err := unix.Getsockname(c.fd)
 	if err != nil {
-		return netip.AddrPort{}, &Error{"getsockname", err}
+		return netip.AddrPort{}, &Error{Op: "getsockname", Err: err}
 	}
 	switch a := address.(type) {
 	case *unix.SockaddrInet4:
@@ -229,7 +236,7 @@ func (c *Conn) LocalAddress() (netip.AddrPort, error) {
 	case *unix.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil //nolint:gosec // a port of the kernel
 	}
-	return netip.AddrPort{}, &Error{"getsockname", unix.EAFNOSUPPORT}
+	return netip.AddrPort{}, &Error{Op: "getsockname", Err: unix.EAFNOSUPPORT}
 }
 
 func socketAddress(remote netip.AddrPort) (unix.Sockaddr, int, error) {
