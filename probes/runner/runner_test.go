@@ -6,7 +6,9 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -456,6 +458,75 @@ func TestTimeWaitOverTCP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A link-local address has a zone, which the kernel's list of sockets leaves out.
+func TestTimeWaitToALinkLocalAddress(t *testing.T) {
+	pair := nstest.New(t)
+	var listener net.Listener
+	var address netip.Addr
+	var zone string
+	var err error
+	listen := func() {
+		if address, zone, err = linkLocal(); err == nil {
+			listener, err = net.Listen("tcp", netip.AddrPortFrom(address.WithZone(zone), 8080).String())
+		}
+	}
+	connect := func() {
+		if _, zone, err = linkLocal(); err != nil {
+			return
+		}
+		var connection net.Conn
+		if connection, err = net.DialTimeout("tcp", netip.AddrPortFrom(address.WithZone(zone), 8080).String(), time.Second); err == nil {
+			connection.Close()
+		}
+	}
+	// The kernel makes sure first, for a second or more, that nobody else has the addresses.
+	eventually := func(in func(*testing.T, func()), do func()) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			if in(t, do); err == nil {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(pair.InServer, listen)
+	defer listener.Close()
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				_, _ = io.Copy(io.Discard, connection)
+			}()
+		}
+	}()
+	eventually(pair.InClient, connect)
+	limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
+	w := probe(t.Context(), t, pair, "tcp://["+address.String()+"%25"+zone+"]:8080", limits, "timeWait").Measurements.TimeWait
+	if w.Scenarios["clientFirst"] != result.SideClient {
+		t.Errorf("%s: %q, scenarios %v", w.Outcome, w.Cause, w.Scenarios)
+	}
+}
+
+// linkLocal returns the link-local address of eth0 in the caller's namespace, and its zone as a number.
+func linkLocal() (address netip.Addr, zone string, err error) {
+	device, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return netip.Addr{}, "", err
+	}
+	addresses, err := device.Addrs()
+	for _, a := range addresses {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().IsLinkLocalUnicast() {
+			return prefix.Addr(), strconv.Itoa(device.Index), nil
+		}
+	}
+	return netip.Addr{}, "", errors.Join(err, errors.New("eth0 has no link-local address"))
 }
 
 // Waiting for the server's close would take two seconds more than the run has.

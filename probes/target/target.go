@@ -94,8 +94,12 @@ const (
 	IPv6      Family = "ip6"
 )
 
-// Resolve asks Go's resolver and returns the first address of the family.
+// Resolve asks Go's resolver, unless the host is an address with a zone, and returns the first address of the family.
 func (t Target) Resolve(ctx context.Context, family Family) (netip.AddrPort, error) {
+	// Go's resolver loses the zone of a link-local address.
+	if address, err := netip.ParseAddr(t.Host); err == nil && address.Zone() != "" && family != IPv4 {
+		return netip.AddrPortFrom(address, t.Port), nil
+	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, string(family), t.Host)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("the name does not resolve: %w", err)

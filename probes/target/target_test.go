@@ -71,6 +71,13 @@ func TestResolve(t *testing.T) {
 	if got, err := literal.Resolve(t.Context(), IPv6); err == nil {
 		t.Errorf("an IPv4 address has the IPv6 address %v", got)
 	}
+	zoned := Target{Host: "fe80::1%eth0", Port: 80}
+	if got, err := zoned.Resolve(t.Context(), AnyFamily); err != nil || got != netip.MustParseAddrPort("[fe80::1%eth0]:80") {
+		t.Errorf("a link-local address resolves to %v, %v", got, err)
+	}
+	if got, err := zoned.Resolve(t.Context(), IPv4); err == nil {
+		t.Errorf("an IPv6 address has the IPv4 address %v", got)
+	}
 	mapped := Target{Host: "::ffff:127.0.0.1", Port: 80}
 	if got, err := mapped.Resolve(t.Context(), AnyFamily); err != nil || got != netip.MustParseAddrPort("127.0.0.1:80") {
 		t.Errorf("a mapped address resolves to %v, %v", got, err)
