@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -60,8 +61,8 @@ func New(config Config) (*Load, error) {
 	if config.Target.Protocol != target.HTTP {
 		return nil, errors.New("the load speaks HTTP; give a target http://…")
 	}
-	// Said this way round, what is no number is refused too.
-	if !(config.RequestsPerSecond >= minimumRate && config.RequestsPerSecond <= maximumRate) || config.Threads < 1 || config.Threads > maximumThreads {
+	rate := config.RequestsPerSecond
+	if math.IsNaN(rate) || rate < minimumRate || rate > maximumRate || config.Threads < 1 || config.Threads > maximumThreads {
 		return nil, fmt.Errorf("the rate must be %g to %g per second, the number of threads 1 to %d", minimumRate, float64(maximumRate), maximumThreads)
 	}
 	request := http1.Request{
