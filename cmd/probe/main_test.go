@@ -85,6 +85,7 @@ func TestUsageErrors(t *testing.T) {
 		{"run --target http://x -o xml", "text or json"},
 		{"run --target http://x --measure handshake,colour", "colour"},
 		{"run --target http://x --limit-rps 0", "above zero"},
+		{"run --target http://x --handshake-samples -1", "0 or more"},
 		{"run --target http://x --address-family ipx", "address family"},
 		{"run --target http://x more", "not expected"},
 		{"run --no-such-flag", "no-such-flag"},

@@ -27,6 +27,7 @@ const terminationBytes = 4096
 type runOptions struct {
 	target, protocol, family string
 	measure                  []string
+	handshakeSamples         int
 	limits                   budget.Limits
 	output                   string
 	verbose                  bool
@@ -41,6 +42,7 @@ func (o *runOptions) flags() *pflag.FlagSet {
 	f.StringVar(&o.protocol, "protocol", "", "TCP or HTTP; by default what the target's scheme names")
 	f.StringVar(&o.family, "address-family", "any", "any, IPv4 or IPv6")
 	f.StringSliceVar(&o.measure, "measure", nil, "names of measurements, separated by commas; by default all that suit the protocol")
+	f.IntVar(&o.handshakeSamples, "handshake-samples", 0, "samples of handshake to take at least, within the limits; 0: until the median is known well")
 	f.IntVar(&o.limits.Connections, "limit-connections", 200, "connections to open at most")
 	f.IntVar(&o.limits.RequestsPerSecond, "limit-rps", 50, "requests and connections per second at most")
 	f.IntVar(&o.limits.Seconds, "limit-seconds", 30, "seconds to take at most")
@@ -82,6 +84,9 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if err := o.limits.Validate(); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	if o.handshakeSamples < 0 {
+		return runner.Config{}, fmt.Errorf("%w: --handshake-samples is 0 or more, not %d", errUsage, o.handshakeSamples)
+	}
 	if _, err := runner.Select(o.measure, parsed.Protocol); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -90,14 +95,15 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
 	}
 	return runner.Config{
-		Target:    parsed,
-		Family:    family,
-		Guard:     guard,
-		Limits:    o.limits,
-		Measure:   o.measure,
-		UserAgent: "connpolicy-probe/" + version(),
-		Proc:      procnet.New("/proc"),
-		Log:       log,
+		Target:           parsed,
+		Family:           family,
+		Guard:            guard,
+		Limits:           o.limits,
+		Measure:          o.measure,
+		HandshakeSamples: o.handshakeSamples,
+		UserAgent:        "connpolicy-probe/" + version(),
+		Proc:             procnet.New("/proc"),
+		Log:              log,
 	}, nil
 }
 

@@ -27,12 +27,12 @@ type samples struct {
 	synKnown                       bool
 }
 
-// Measure opens connections one after the other until the median is known well or the budget ends. The calling goroutine
-// is locked to its thread.
-func Measure(ctx context.Context, peer *exchange.Peer) result.Handshake {
+// Measure opens connections one after the other until there are atLeast samples and the median is known well, or the
+// budget ends. The calling goroutine is locked to its thread.
+func Measure(ctx context.Context, peer *exchange.Peer, atLeast int) result.Handshake {
 	course := exchange.Course{Began: time.Now()}
 	var s samples
-	for len(s.connect) < minimumSamples || !stats.Narrow(s.connect, enoughShare) {
+	for len(s.connect) < max(minimumSamples, atLeast) || !stats.Narrow(s.connect, enoughShare) {
 		if course.Stop = peer.Turn(ctx, true); course.Stop != nil {
 			break
 		}

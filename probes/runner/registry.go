@@ -5,7 +5,6 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
-	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/reuse"
 	"github.com/connpolicy/connpolicy/probes/target"
@@ -20,9 +19,9 @@ type Measurement struct {
 	// protocols that it can be made with.
 	protocols []target.Protocol
 	// weight is its part of the budget, relative to that of the others.
-	weight float64
+	weight int
 	// run makes the measurement and stores it.
-	run func(context.Context, *exchange.Peer, procnet.FS, *result.Measurements)
+	run func(context.Context, *exchange.Peer, Config, *result.Measurements)
 	// conclude stores the outcome of one that was not made.
 	conclude func(result.Meta, *result.Measurements)
 }
@@ -35,9 +34,9 @@ func Measurements() []Measurement {
 			Does:      "time of connect and the kernel's round trip, SYNs sent again, share of a small transaction that is set-up",
 			Costs:     "a connection a sample, each with one request over HTTP",
 			protocols: []target.Protocol{target.TCP, target.HTTP},
-			weight:    2,
-			run: func(ctx context.Context, peer *exchange.Peer, _ procnet.FS, m *result.Measurements) {
-				m.Handshake = new(handshake.Measure(ctx, peer))
+			weight:    result.HandshakeWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.Handshake = new(handshake.Measure(ctx, peer, config.HandshakeSamples))
 			},
 			conclude: func(meta result.Meta, m *result.Measurements) { m.Handshake = &result.Handshake{Meta: meta} },
 		},
@@ -46,9 +45,9 @@ func Measurements() []Measurement {
 			Does:      "who holds TIME_WAIT after a close, for how long, and the rate of new connections that the ports allow",
 			Costs:     "up to 7 connections and requests, 2 seconds of waiting",
 			protocols: []target.Protocol{target.TCP, target.HTTP},
-			weight:    1,
-			run: func(ctx context.Context, peer *exchange.Peer, proc procnet.FS, m *result.Measurements) {
-				m.TimeWait = new(timewait.Measure(ctx, peer, proc.AvailablePorts))
+			weight:    result.TimeWaitWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.TimeWait = new(timewait.Measure(ctx, peer, config.Proc.AvailablePorts))
 			},
 			conclude: func(meta result.Meta, m *result.Measurements) { m.TimeWait = &result.TimeWait{Meta: meta} },
 		},
@@ -57,8 +56,8 @@ func Measurements() []Measurement {
 			Does:      "whether the server keeps a connection, for how many requests, how it ends one; new against reused",
 			Costs:     "a connection a sample, then requests on one connection until the server closes it or the budget ends",
 			protocols: []target.Protocol{target.HTTP},
-			weight:    3,
-			run: func(ctx context.Context, peer *exchange.Peer, _ procnet.FS, m *result.Measurements) {
+			weight:    result.ReuseWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
 				m.Reuse = new(reuse.Measure(ctx, peer))
 			},
 			conclude: func(meta result.Meta, m *result.Measurements) { m.Reuse = &result.Reuse{Meta: meta} },

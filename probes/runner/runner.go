@@ -28,9 +28,12 @@ type Config struct {
 	Guard  target.Guard
 	Limits budget.Limits
 	// Measure names the measurements to make. None named: all that suit the protocol.
-	Measure   []string
-	UserAgent string
-	Proc      procnet.FS
+	Measure []string
+	// HandshakeSamples is how many samples the handshake measurement takes at least, if the limits allow it. 0: as many as
+	// its median needs.
+	HandshakeSamples int
+	UserAgent        string
+	Proc             procnet.FS
 	// Log is told what happens, for people who look on.
 	Log func(format string, values ...any)
 }
@@ -124,19 +127,19 @@ func request(config Config) *http1.Request {
 }
 
 func measure(ctx context.Context, config Config, selected []Measurement, peer *exchange.Peer, b *budget.Budget, into *result.Measurements) {
-	var weightLeft float64
+	weightLeft := 0
 	for _, m := range selected {
 		weightLeft += m.weight
 	}
 	for _, m := range selected {
-		b.Allow(m.weight / weightLeft)
+		b.Allow(float64(m.weight) / float64(weightLeft))
 		weightLeft -= m.weight
 		if !slices.Contains(m.protocols, config.Target.Protocol) {
 			m.conclude(unsupported(m, config.Target.Protocol), into)
 			continue
 		}
 		config.Log("%s: begins, at most until %s", m.Name, b.End().Format("15:04:05.000"))
-		m.run(ctx, peer, config.Proc, into)
+		m.run(ctx, peer, config, into)
 		config.Log("%s: ended; the run has spent %d connections and %d requests", m.Name, b.Spent().Connections, b.Spent().Requests)
 	}
 }
