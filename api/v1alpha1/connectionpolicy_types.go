@@ -264,7 +264,10 @@ type ObserveSpec struct {
 // +kubebuilder:validation:MinProperties=1
 type Objectives struct {
 	// handshakeP99Microseconds bounds the 99th percentile of the time of connect(), in microseconds. It takes 299
-	// samples with none above to prove it; until there are enough, the verdict is unknown.
+	// samples with none above to prove it, over the nodes of a run, of which there are at most two; until there are enough,
+	// the verdict is unknown. A probe pod takes that many if probe.limits.connections is 895 or more for HTTP and 448 or
+	// more for TCP (299 where handshake is the only measurement), and requestsPerSecond × seconds no less. Where the
+	// workload's pods stand on two nodes, half is enough.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`

@@ -74,7 +74,10 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		Measurements []v1alpha1.MeasurementName
 		Limits       v1alpha1.ProbeLimits
 		From         *v1alpha1.WorkloadReference
-	}{l.target.url, l.spec.Protocol, s.policy.Spec.Probe.Measurements, r.limits(s.policy), s.policy.Spec.From})
+		// Left out where it is 0, as it was from fingerprints before it was there.
+		HandshakeSamples int `json:",omitempty"`
+	}{l.target.url, l.spec.Protocol, s.policy.Spec.Probe.Measurements, r.limits(s.policy), s.policy.Spec.From,
+		objectivesOf(s.policy).HandshakeSamples()})
 	if err != nil {
 		return runInput{}, err
 	}
@@ -191,6 +194,7 @@ func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
 		URL:               l.target.url,
 		Protocol:          l.spec.Protocol,
 		Measurements:      s.policy.Spec.Probe.Measurements,
+		HandshakeSamples:  objectivesOf(s.policy).HandshakeSamples(),
 		Limits:            r.limits(s.policy),
 		RefuseAddresses:   s.nodeAddresses,
 		PriorityClassName: r.ProbePriorityClass,

@@ -25,6 +25,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 		Protocol:   string(l.spec.Protocol),
 		Addresses:  slices.Clone(l.target.addresses),
 		ServerOnly: s.policy.Spec.From == nil,
+		Objectives: objectivesOf(s.policy),
 	}
 	for _, vantage := range vantages {
 		if vantage.Outcome != string(result.Measured) {
@@ -43,17 +44,23 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 			})
 		}
 	}
-	if objectives := s.policy.Spec.Objectives; objectives != nil {
-		in.Objectives = audit.Objectives{
-			HandshakeP99Microseconds: objectives.HandshakeP99Microseconds,
-			SetupSharePercent:        intFrom(objectives.SetupSharePercent),
-			PortUtilizationPercent:   intFrom(objectives.PortUtilizationPercent),
-		}
-	}
 	if s.policy.Spec.Audit != nil {
 		in.Disabled = s.policy.Spec.Audit.Disable
 	}
 	return in
+}
+
+// objectivesOf are the bounds that a policy sets on figures.
+func objectivesOf(policy *v1alpha1.ConnectionPolicy) audit.Objectives {
+	objectives := policy.Spec.Objectives
+	if objectives == nil {
+		return audit.Objectives{}
+	}
+	return audit.Objectives{
+		HandshakeP99Microseconds: objectives.HandshakeP99Microseconds,
+		SetupSharePercent:        intFrom(objectives.SetupSharePercent),
+		PortUtilizationPercent:   intFrom(objectives.PortUtilizationPercent),
+	}
 }
 
 // reportStatus is what a report says now, after history was said before.

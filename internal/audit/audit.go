@@ -47,3 +47,11 @@ type Objectives struct {
 	// PortUtilizationPercent bounds the share of the local ports that a pod holds towards one destination.
 	PortUtilizationPercent *int
 }
+
+// HandshakeSamples is how many connects prove that the objectives are met, if none misses them. 0: no objective is on them.
+func (o Objectives) HandshakeSamples() int {
+	if o.HandshakeP99Microseconds == nil {
+		return 0
+	}
+	return samplesToMeet(0)
+}

@@ -61,7 +61,15 @@ func ruleCases() []ruleCase {
 
 		{rule: "CP103", name: "299 connects and none above", in: objective(1000, connects(299, 900)), want: Pass, message: "At most 0 of 299"},
 		{rule: "CP103", name: "two vantages together", in: objective(1000, connects(150, 900), connects(149, 900)), want: Pass},
-		{rule: "CP103", name: "298 connects and none above", in: objective(1000, connects(298, 900)), want: Unknown, message: "298 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed"},
+		{rule: "CP103", name: "298 connects and none above", in: objective(1000, connects(298, 900)), want: Unknown, message: "298 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. For that, probe.limits.connections has to be 299 or more, and so has requestsPerSecond × seconds."},
+		{rule: "CP103", name: "limits that suit all measurements", in: with(objective(1000, connects(67, 900)), func(in *Input) {
+			in.Probes[0].Result.Measurements.Reuse, in.Probes[0].Result.Measurements.TimeWait = &result.Reuse{}, &result.TimeWait{}
+		}), want: Unknown, message: "For that, probe.limits.connections has to be 895 or more"},
+		{rule: "CP103", name: "limits for each of two vantages", in: with(objective(1000, connects(67, 900), connects(67, 900)), func(in *Input) {
+			for i := range in.Probes {
+				in.Probes[i].Result.Measurements.Reuse, in.Probes[i].Result.Measurements.TimeWait = &result.Reuse{}, &result.TimeWait{}
+			}
+		}), want: Unknown, message: "134 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. For that, 150 from each of 2 nodes, probe.limits.connections has to be 448 or more"},
 		{rule: "CP103", name: "one above", in: objective(1000, connects(299, 1500)), want: Unknown, message: "473 are needed"},
 		{rule: "CP103", name: "one in ten above", in: objective(250, connects(100, 900)), want: Fail, severity: Warning, message: "at least 11 of 100"},
 		{rule: "CP103", name: "one vantage misses it", in: objective(250, connects(100, 240), connects(100, 900)), want: Fail, severity: Warning},

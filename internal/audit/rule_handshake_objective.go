@@ -21,7 +21,8 @@ func handshakeObjective() Rule {
 		ID: "CP103", Title: "The 99th percentile of connect() misses its objective",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
 		Why: "You set the objective handshakeP99Microseconds. It is judged by the exact binomial distribution with 95 % confidence, " +
-			"which takes 299 connects with none above the objective to prove that it is met, and 473 with one.",
+			"which takes 299 connects, over all vantages, to prove that it is met if none is above it, and 473 if one is. " +
+			"The probe makes 299 from each node if its limits allow it.",
 		Cures: []string{
 			"Compare connect() with the kernel's round trip in the report: if the round trip is as long, the path is; if not, the server is slow to answer SYNs (see CP102). Reused connections pay nothing.",
 		},
@@ -62,8 +63,27 @@ func judgeHandshakeObjective(in Input) judgement {
 		return pass(fmt.Sprintf("At most %s of %s connects took longer than %s, which proves the objective with 95 %% confidence.",
 			figure.Count(pool.atMost), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective))
 	}
-	return unknown(fmt.Sprintf("%s connects are too few to prove the objective of %s: with %s above it, %s are needed.",
-		figure.Count(pool.samples), figure.Microseconds(objective), noneOrCount(pool.atLeast), figure.Count(samplesToMeet(pool.atLeast))))
+	needed := samplesToMeet(pool.atLeast)
+	tooFew := fmt.Sprintf("%s connects are too few to prove the objective of %s: with %s above it, %s are needed.",
+		figure.Count(pool.samples), figure.Microseconds(objective), noneOrCount(pool.atLeast), figure.Count(needed))
+	if pool.atLeast == 0 {
+		tooFew += " " + limitsFor(needed, in.Probes)
+	}
+	return unknown(tooFew)
+}
+
+// limitsFor says which limits let the probes of a run make so many connects together.
+func limitsFor(connects int, probes []ProbeResult) string {
+	each := (connects + len(probes) - 1) / len(probes)
+	connections := 0
+	for _, p := range probes {
+		connections = max(connections, p.Result.Measurements.ConnectionsFor(each))
+	}
+	share := ""
+	if len(probes) > 1 {
+		share = fmt.Sprintf(", %s from each of %d nodes", figure.Count(each), len(probes))
+	}
+	return fmt.Sprintf("For that%s, probe.limits.connections has to be %s or more, and so has requestsPerSecond × seconds.", share, figure.Count(connections))
 }
 
 func noneOrCount(n int) string {

@@ -51,7 +51,9 @@ type Spec struct {
 	// Protocol and Measurements say how. No measurement named: all that suit the protocol.
 	Protocol     v1alpha1.Protocol
 	Measurements []v1alpha1.MeasurementName
-	Limits       v1alpha1.ProbeLimits
+	// HandshakeSamples is how many handshakes the probe takes at least, within the limits. 0: as many as their median needs.
+	HandshakeSamples int
+	Limits           v1alpha1.ProbeLimits
 	// Sysctls are set for the pod: a canary's values.
 	Sysctls []corev1.Sysctl
 	// RefuseAddresses are addresses that the probe must not connect to, beside loopback and link-local ones.
@@ -146,6 +148,9 @@ func arguments(s Spec) []string {
 		"--termination-message", terminationPath,
 		"--termination-budget-bytes", fmt.Sprint(terminationBudgetBytes),
 		"--refuse-local",
+	}
+	if s.HandshakeSamples > 0 {
+		arguments = append(arguments, "--handshake-samples", fmt.Sprint(s.HandshakeSamples))
 	}
 	if len(s.Measurements) > 0 {
 		names := make([]string, len(s.Measurements))

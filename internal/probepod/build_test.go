@@ -66,6 +66,17 @@ func TestBuildAnywhereAndEverything(t *testing.T) {
 	}
 }
 
+func TestBuildAsksForHandshakeSamples(t *testing.T) {
+	s := example()
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); strings.Contains(arguments, "--handshake-samples") {
+		t.Errorf("asked for although the spec says nothing: %s", arguments)
+	}
+	s.HandshakeSamples = 299
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.Contains(arguments, " --handshake-samples 299 ") {
+		t.Errorf("not asked for: %s", arguments)
+	}
+}
+
 func TestTargetHashIsALabel(t *testing.T) {
 	if a, b := TargetHash("198.18.0.1:80"), TargetHash("198.18.0.1:81"); a == b || len(a) != 16 {
 		t.Errorf("hashes %s and %s", a, b)
