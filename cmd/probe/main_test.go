@@ -126,7 +126,8 @@ func TestRunWithoutPrivilege(t *testing.T) {
 	url := "http://" + listener.Addr().String() + "/"
 	var p *process
 	pair.InClient(t, func() {
-		p = start(t, "run", "--target", url, "-o", "json", "--limit-seconds", "4", "--limit-rps", "200")
+		p = start(t, "run", "--target", url, "-o", "json", "--limit-seconds", "4", "--limit-rps", "400",
+			"--limit-connections", "400", "--handshake-samples", "120")
 	})
 	if code := p.wait(); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &p.stderr)
@@ -142,6 +143,9 @@ func TestRunWithoutPrivilege(t *testing.T) {
 	}
 	if len(runner.Outcomes(r.Measurements)) != len(runner.Measurements()) {
 		t.Errorf("outcomes of %v", runner.Outcomes(r.Measurements))
+	}
+	if samples := r.Measurements.Handshake.Samples; samples < 120 {
+		t.Errorf("%d samples of handshake, want the 120 asked for", samples)
 	}
 	if r.Target.Address != listener.Addr().String() || r.Host.Sysctls["net.ipv4.ip_local_port_range"] == "" {
 		t.Errorf("target %+v, host %+v", r.Target, r.Host)
