@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,6 +167,30 @@ func (p *Pair) Listen(t *testing.T) net.Listener {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	return listener
+}
+
+// Hold accepts all that knocks at a listener and keeps it open, without reading, until the test ends. A connection that
+// nothing refers to would be closed by the garbage collector.
+func Hold(t *testing.T, listener net.Listener) {
+	t.Helper()
+	var held sync.WaitGroup
+	var connections []net.Conn
+	held.Go(func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections = append(connections, connection)
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		held.Wait()
+		for _, connection := range connections {
+			_ = connection.Close()
+		}
+	})
 }
 
 // AddressOf is the address and port that a listener has.

@@ -384,14 +384,7 @@ func TestTimeWait(t *testing.T) {
 func TestTimeWaitOfAServerThatDoesNotClose(t *testing.T) {
 	pair := nstest.New(t)
 	listener := pair.Listen(t)
-	go func() {
-		for {
-			// Never closed, never read.
-			if _, err := listener.Accept(); err != nil {
-				return
-			}
-		}
-	}()
+	nstest.Hold(t, listener)
 	limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
 	r := probe(t.Context(), t, pair, "tcp://"+listener.Addr().String(), limits, "timeWait")
 	w := r.Measurements.TimeWait

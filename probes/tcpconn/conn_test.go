@@ -213,14 +213,7 @@ func TestPortsRunOut(t *testing.T) {
 			pair := nstest.New(t)
 			pair.Sysctl(t, "net.ipv4.ip_local_port_range", "40000 40039")
 			listener := pair.Listen(t)
-			go func() {
-				for {
-					// Kept open until the test ends.
-					if _, err := listener.Accept(); err != nil {
-						return
-					}
-				}
-			}()
+			nstest.Hold(t, listener)
 			pair.InClient(t, func() {
 				even := 0
 				for i := range ports {
