@@ -629,6 +629,18 @@ func TestUndoIsBounded(t *testing.T) {
 	}
 }
 
+// TestUndoBeginsNow: the time that an undo may take counts from its first step, whatever the pod template says.
+func TestUndoBeginsNow(t *testing.T) {
+	w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)
+	w.verify(wide)
+	w.Workload.RestartedAt = w.Now.Add(time.Hour)
+	w.deleteTuning()
+	w.step()
+	if begun := w.Tuning.Status.Undo.StartedAt.Time; !begun.Equal(w.Now) {
+		t.Errorf("the undo begins at %v, want %v", begun, w.Now)
+	}
+}
+
 // TestAllInOneSecond: the API keeps times in whole seconds, and the whole way may be gone within one.
 func TestAllInOneSecond(t *testing.T) {
 	w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)

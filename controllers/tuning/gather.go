@@ -90,7 +90,7 @@ func (r *Reconciler) gatherNamespace(ctx context.Context, name string, g *gather
 }
 
 func (r *Reconciler) gatherWorkload(ctx context.Context, namespace string, g *gathered) error {
-	source, err := readSource(ctx, r.Live, r.Client, namespace, g.state.Target)
+	source, err := readSource(ctx, r.Live, r.Client, namespace, g.state.Target, g.state.Now)
 	if err != nil || source == nil {
 		return err
 	}

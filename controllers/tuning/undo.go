@@ -64,7 +64,7 @@ func (d *draft) finishDeletion() {
 func (d *draft) undo() string {
 	stamped := d.stampedPods()
 	if d.tuning.Status.Undo == nil {
-		d.tuning.Status.Undo = &v1alpha1.UndoStatus{StartedAt: metav1.NewTime(d.startTime())}
+		d.tuning.Status.Undo = &v1alpha1.UndoStatus{StartedAt: metav1.NewTime(d.Now)}
 	}
 	progress := d.tuning.Status.Undo
 	progress.Stamped = stamped
@@ -110,9 +110,13 @@ func (d *draft) mayReplacePods() bool {
 	return d.MayApply && d.tuning.Spec.Disruption == v1alpha1.DisruptionRestart
 }
 
-// adoptUndoRestart takes note of a replacement that was begun, if it is not noted.
+// adoptUndoRestart takes note of a replacement that was begun, if it is not noted. The one that brought the values may
+// be dated after the undo began, when both are of one second.
 func (d *draft) adoptUndoRestart() {
-	progress := d.tuning.Status.Undo
+	progress, rollout := d.tuning.Status.Undo, d.tuning.Status.Rollout
+	if rollout != nil && !d.Workload.RestartedAt.After(lastRestart(rollout)) {
+		return
+	}
 	if progress.RestartedAt == nil && d.Workload.RestartedAt.After(progress.StartedAt.Time) {
 		progress.RestartedAt = &metav1.Time{Time: d.Workload.RestartedAt}
 	}

@@ -27,6 +27,9 @@ const (
 	kindReplicaSet  = "ReplicaSet"
 )
 
+// clockSkew is how far ahead of this machine's clock a time may be that another machine wrote.
+const clockSkew = time.Minute
+
 // source is a workload as the API server has it.
 type source struct {
 	uid      types.UID
@@ -40,9 +43,10 @@ type source struct {
 	facts Workload
 }
 
-// readSource reads a workload from the API server itself, since a restart that a cache does not know yet would be made
-// twice. It returns nil if there is none.
-func readSource(ctx context.Context, live, cached client.Reader, namespace string, target v1alpha1.WorkloadReference) (*source, error) {
+// readSource reads a workload as it is now from the API server itself, since a restart that a cache does not know yet
+// would be made twice. It returns nil if there is none.
+func readSource(ctx context.Context, live, cached client.Reader, namespace string, target v1alpha1.WorkloadReference,
+	now time.Time) (*source, error) {
 	key := types.NamespacedName{Namespace: namespace, Name: target.Name}
 	s, err := read(ctx, live, key, target.Kind)
 	if apierrors.IsNotFound(err) {
@@ -58,7 +62,7 @@ func readSource(ctx context.Context, live, cached client.Reader, namespace strin
 	}
 	s.facts.HostNetwork = s.template.Spec.HostNetwork
 	s.facts.OptedOut = s.template.Labels[v1alpha1.LabelTuning] == v1alpha1.TuningDisabled
-	s.facts.RestartedAt = restartedAt(s.template.Annotations)
+	s.facts.RestartedAt = restartedAt(s.template.Annotations, now)
 	return s, nil
 }
 
@@ -180,10 +184,11 @@ func controllerReference(kind, name string, uid types.UID) metav1.OwnerReference
 	}
 }
 
-// restartedAt reads the annotation by which pods are replaced. One that is no time was not written by the operator.
-func restartedAt(annotations map[string]string) time.Time {
+// restartedAt reads the annotation by which pods are replaced. One that is no time, or a time to come, was not written
+// by the operator: taken for a replacement, it would date every pod before it for as long as it lies ahead.
+func restartedAt(annotations map[string]string, now time.Time) time.Time {
 	at, err := time.Parse(time.RFC3339, annotations[v1alpha1.AnnotationRestartedAt])
-	if err != nil {
+	if err != nil || at.After(now.Add(clockSkew)) {
 		return time.Time{}
 	}
 	return at

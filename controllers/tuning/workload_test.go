@@ -99,12 +99,18 @@ func TestSysctlsOf(t *testing.T) {
 	}
 }
 
-// TestRestartedAt takes what is no time for no replacement.
+// TestRestartedAt takes what is no time, or a time to come, for no replacement.
 func TestRestartedAt(t *testing.T) {
-	if got := restartedAt(map[string]string{"connpolicy.dev/restartedAt": noon.Format(time.RFC3339)}); !got.Equal(noon) {
-		t.Errorf("got %v, want %v", got, noon)
-	}
-	if got := restartedAt(map[string]string{"connpolicy.dev/restartedAt": "yesterday"}); !got.IsZero() {
-		t.Errorf("got %v from a text that is no time", got)
+	ahead := noon.Add(time.Minute)
+	for text, want := range map[string]time.Time{
+		noon.Format(time.RFC3339):                   noon,
+		ahead.Format(time.RFC3339):                  ahead,
+		ahead.Add(time.Second).Format(time.RFC3339): {},
+		"2099-01-01T00:00:00Z":                      {},
+		"yesterday":                                 {},
+	} {
+		if got := restartedAt(map[string]string{"connpolicy.dev/restartedAt": text}, noon); !got.Equal(want) {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
 	}
 }
