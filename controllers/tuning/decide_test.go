@@ -629,6 +629,32 @@ func TestUndoIsBounded(t *testing.T) {
 	}
 }
 
+// TestUndoAsksThePolicies: pods are replaced to lose the values only if every policy of the workload says so by then.
+func TestUndoAsksThePolicies(t *testing.T) {
+	const observe, none, restart = v1alpha1.ModeObserve, v1alpha1.DisruptionNone, v1alpha1.DisruptionRestart
+	tests := map[string]struct {
+		policies []v1alpha1.ConnectionPolicy
+		replaced bool
+	}{
+		"no policy is left":    {nil, true},
+		"back to Observe":      {[]v1alpha1.ConnectionPolicy{policy("checkout", observe, restart)}, true},
+		"None by now":          {[]v1alpha1.ConnectionPolicy{policy("checkout", observe, none)}, false},
+		"one of two says None": {[]v1alpha1.ConnectionPolicy{policy("checkout", observe, restart), policy("cart", observe, none)}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, v1alpha1.ModeApply, restart)
+			w.verify(wide)
+			w.Policies = test.policies
+			w.deleteTuning()
+			w.admit()
+			if replaced := w.step().RestartAt != nil; replaced != test.replaced {
+				t.Errorf("pods are replaced: %v, want %v", replaced, test.replaced)
+			}
+		})
+	}
+}
+
 // TestUndoBeginsNow: the time that an undo may take counts from its first step, whatever the pod template says.
 func TestUndoBeginsNow(t *testing.T) {
 	w := newWorld(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)

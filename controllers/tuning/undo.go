@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,9 +106,18 @@ func (d *draft) undone(message string) string {
 	return ""
 }
 
-// mayReplacePods says whether the pods may be replaced to take the values away.
+// mayReplacePods says whether the pods may be replaced to take the values away. That is for the policies to say, as they
+// are now and whatever their mode; where none is left, what the last of them said counts.
 func (d *draft) mayReplacePods() bool {
-	return d.MayApply && d.tuning.Spec.Disruption == v1alpha1.DisruptionRestart
+	if !d.MayApply {
+		return false
+	}
+	if len(d.Policies) == 0 {
+		return d.tuning.Spec.Disruption == v1alpha1.DisruptionRestart
+	}
+	return !slices.ContainsFunc(d.Policies, func(policy v1alpha1.ConnectionPolicy) bool {
+		return policy.Spec.Tuning.Disruption != v1alpha1.DisruptionRestart
+	})
 }
 
 // adoptUndoRestart takes note of a replacement that was begun, if it is not noted. The one that brought the values may
