@@ -101,7 +101,8 @@ func (r *Reconciler) actOnWorkload(ctx context.Context, g *gathered, t *v1alpha1
 }
 
 // restart writes one annotation to the pod template, as kubectl rollout restart does, and claims nothing else of the
-// workload. The UID keeps server-side apply from creating a workload that was deleted meanwhile.
+// workload. The UID keeps server-side apply from creating a workload that was deleted meanwhile. It goes past the
+// manager's client, which would keep a cache of all workloads of this kind to see what it wrote.
 func (r *Reconciler) restart(ctx context.Context, g *gathered, at time.Time) error {
 	target := g.state.Target
 	patch := &unstructured.Unstructured{Object: map[string]any{
@@ -116,7 +117,7 @@ func (r *Reconciler) restart(ctx context.Context, g *gathered, at time.Time) err
 			v1alpha1.AnnotationRestartedAt: at.UTC().Format(time.RFC3339),
 		}}}},
 	}}
-	err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(patch), client.FieldOwner(v1alpha1.FieldManager))
+	err := r.Live.Apply(ctx, client.ApplyConfigurationFromUnstructured(patch), client.FieldOwner(v1alpha1.FieldManager))
 	if apierrors.IsConflict(err) {
 		// Not wrapped: this conflict does not pass by reading again, as one with an older version of an object does.
 		return fmt.Errorf("replace the pods of %s %s/%s: another writer holds the annotation %s of the pod template; remove it there: %s",

@@ -20,7 +20,7 @@ const conflictWait = 200 * time.Millisecond
 type Reconciler struct {
 	// Client reads from the manager's cache and writes.
 	Client client.Client
-	// Live reads from the API server itself, and tries pods there without creating them.
+	// Live reads from the API server itself, tries pods there without creating them, and changes workloads.
 	Live client.Client
 	// Recorder tells people what happened.
 	Recorder events.EventRecorder
