@@ -30,8 +30,8 @@ const (
 const (
 	// ConditionProgressing is True while the tuning is on its way. Neutral polarity.
 	// Reasons: ReasonAwaitingApproval, ReasonCanary, ReasonApplying, ReasonComparing, ReasonUndoing; when False:
-	// ReasonVerified, ReasonForbidden, ReasonConflict, ReasonUnsupported, ReasonOverridden, ReasonInconclusive,
-	// ReasonRolledBack, ReasonNothingToTune, ReasonNotJudged, ReasonNotEnabled, ReasonWorkloadNotFound.
+	// ReasonVerified, ReasonNotCompared, ReasonForbidden, ReasonConflict, ReasonUnsupported, ReasonOverridden,
+	// ReasonInconclusive, ReasonRolledBack, ReasonNothingToTune, ReasonNotJudged, ReasonNotEnabled, ReasonWorkloadNotFound.
 	ConditionProgressing = "Progressing"
 	// ConditionVerified is True when the values were read back inside the workload's pods. Positive polarity.
 	// Reasons: ReasonVerified, ReasonNotCompared, ReasonInconclusive, ReasonForbidden, ReasonRolledBack,

@@ -131,7 +131,7 @@ func TestWayOfRestart(t *testing.T) {
 	w.step()
 	w.wantCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	w.wantCondition(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonNotCompared)
-	w.wantCondition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonVerified)
+	w.wantCondition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonNotCompared)
 	if r := w.Tuning.Status.Rollout; r.Pods != 2 || r.Stamped != 2 || r.ReadBack != 1 || r.Restarts != 1 {
 		t.Errorf("rollout is %+v", r)
 	}

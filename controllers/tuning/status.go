@@ -47,7 +47,7 @@ func (d *draft) rest(o obstacle) {
 // verified says that the values were read back. The effect is not compared.
 func (d *draft) verified(message string) {
 	d.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
-	d.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonVerified, message)
+	d.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, v1alpha1.ReasonNotCompared, message)
 	d.condition(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonNotCompared, message)
 }
 
