@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -41,8 +42,9 @@ func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: trim.ManagedFields,
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Pod{}:  {Transform: trim.Pod},
-				&corev1.Node{}: {Transform: trim.Node},
+				&corev1.Pod{}:        {Transform: trim.Pod},
+				&corev1.Node{}:       {Transform: trim.Node},
+				&appsv1.ReplicaSet{}: {Transform: trim.ReplicaSet},
 			},
 		},
 		// What a reconcile wrote, the next one reads: pods are created by what the status says.

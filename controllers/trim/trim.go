@@ -3,6 +3,7 @@
 package trim
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 )
@@ -34,6 +35,18 @@ func Pod(object any) (any, error) {
 		container.EphemeralContainerCommon = corev1.EphemeralContainerCommon{Name: container.Name, Image: container.Image}
 	}
 	return pod, nil
+}
+
+// ReplicaSet keeps what says whose a ReplicaSet is and which pods are of it, all of which is metadata. It is a cache
+// transform.
+func ReplicaSet(object any) (any, error) {
+	if set, isSet := object.(*appsv1.ReplicaSet); isSet {
+		set.ManagedFields = nil
+		set.Annotations = nil
+		set.Spec = appsv1.ReplicaSetSpec{}
+		set.Status = appsv1.ReplicaSetStatus{}
+	}
+	return object, nil
 }
 
 // Node drops the list of images, the longest part of a node. It is a cache transform.

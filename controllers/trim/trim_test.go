@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,10 +45,29 @@ func TestPodKeepsWhatIsRead(t *testing.T) {
 
 func TestTombstonesPass(t *testing.T) {
 	tombstone := cache.DeletedFinalStateUnknown{Key: "shop/p"}
-	for name, transform := range map[string]cache.TransformFunc{"pod": trim.Pod, "node": trim.Node, "any": trim.ManagedFields} {
+	for name, transform := range map[string]cache.TransformFunc{"pod": trim.Pod, "node": trim.Node, "ReplicaSet": trim.ReplicaSet, "any": trim.ManagedFields} {
 		if got, err := transform(tombstone); err != nil || got != any(tombstone) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
+	}
+}
+
+func TestReplicaSetKeepsWhoseItIs(t *testing.T) {
+	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "web-5d8", UID: "uid-web-5d8", CreationTimestamp: metav1.Unix(1, 0),
+		Labels:          map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: "5d8"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", Name: "web", UID: "uid-web", Controller: new(true)}},
+	}}
+	want := set.DeepCopy()
+	set.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager"}}
+	set.Annotations = map[string]string{"deployment.kubernetes.io/revision": "1"}
+	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: "web"}}
+	set.Status.Replicas = 3
+	if _, err := trim.ReplicaSet(set); err != nil {
+		t.Fatal(err)
+	}
+	if !equality.Semantic.DeepEqual(set, want) {
+		t.Errorf("got %+v, want %+v", set, want)
 	}
 }
 
