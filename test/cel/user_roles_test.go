@@ -63,8 +63,10 @@ func (c *cluster) testUserRoles(t *testing.T) {
 	expect(t, editor.Status().Patch(t.Context(), apply, label), forbidden)
 	for _, object := range []client.Object{report, tuning} {
 		expect(t, editor.Patch(t.Context(), object, label), forbidden)
-		expect(t, editor.Delete(t.Context(), object), forbidden)
+		expect(t, viewer.Delete(t.Context(), object), forbidden)
 	}
+	expect(t, editor.Delete(t.Context(), report), forbidden)
+	expect(t, editor.Delete(t.Context(), tuning), "")
 	expect(t, editor.Create(t.Context(), newReport(namespace, "forged")), forbidden)
 	expect(t, editor.Create(t.Context(), newTuning(namespace, "forged", web)), forbidden)
 	expect(t, editor.Delete(t.Context(), apply), "")
