@@ -57,6 +57,22 @@ func (c *cluster) testObservers(t *testing.T) {
 			expect(t, add(c.as(t, operator), container), refused)
 		})
 	}
+	for name, change := range map[string]func(*corev1.PodSpec){
+		"the node's network":   func(s *corev1.PodSpec) { s.HostNetwork = true },
+		"the node's processes": func(s *corev1.PodSpec) { s.HostPID = true },
+		"shared processes":     func(s *corev1.PodSpec) { s.ShareProcessNamespace = new(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			open := newPod(namespace, "open")
+			change(&open.Spec)
+			if err := c.admin.Create(t.Context(), open); err != nil {
+				t.Fatal(err)
+			}
+			open.Spec.EphemeralContainers = []corev1.EphemeralContainer{observer.Container("example.com/probe:v1", 9964)}
+			expect(t, c.as(t, operator).SubResource("ephemeralcontainers").Update(t.Context(), open), "a network and processes of its own")
+			expect(t, c.admin.Delete(t.Context(), open, client.GracePeriodSeconds(0)), "")
+		})
+	}
 	// Others debug as they may, and what they added does not keep the observer out.
 	debugger := observer.Container("example.com/debug:v1", 9964)
 	debugger.Name, debugger.TargetContainerName, debugger.SecurityContext = "debugger", "app", nil
