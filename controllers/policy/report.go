@@ -17,6 +17,8 @@ const (
 	historyApart     = 5 * time.Minute
 	maximumListening = 64
 	maximumSysctls   = 32
+	// maximumTuningBytes bounds the stamp of an observed pod: anybody who may write the pod may write it.
+	maximumTuningBytes = 300
 )
 
 // auditInput is what the rules judge on a link.
@@ -128,7 +130,7 @@ func observerReadings(seen []observed, uses []audit.PortUse) []v1alpha1.Observer
 			continue
 		}
 		reading := v1alpha1.ObserverReading{
-			Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Tuning: stamp(o.pod),
+			Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Tuning: clip(stamp(o.pod), maximumTuningBytes),
 			Outcome: string(o.seen.outcome), Cause: clip(o.seen.cause, maximumCauseBytes),
 			Time: new(metav1.NewTime(o.seen.at)),
 		}
