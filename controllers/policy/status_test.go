@@ -92,6 +92,14 @@ func TestConditions(t *testing.T) {
 			judged(l, v1alpha1.VerdictPass, "", 10)
 			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
 		}, "Tuned=True/NothingToTune"},
+		{"nothing is tuned on the node's network", func(s *scope, _ *link) {
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+			s.source.trouble = trouble{v1alpha1.ReasonHostNetwork, "x"}
+		}, "Tuned=False/HostNetwork"},
+		{"nothing is proposed for an absent workload", func(s *scope, _ *link) {
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeRecommend
+			s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"}
+		}, "Tuned=False/WorkloadNotFound"},
 		{"a plan may be coming", func(s *scope, l *link) {
 			judged(l, v1alpha1.VerdictPass, "", 60)
 			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply

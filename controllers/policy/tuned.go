@@ -19,6 +19,8 @@ func (s *scope) tuned() state {
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonObserveOnly, "mode Observe: nothing is proposed and nothing changed"}
 	case s.policy.Spec.Suspend:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "suspended; what was changed before stays"}
+	case s.source.trouble.any():
+		return state{metav1.ConditionFalse, s.source.trouble.reason, s.source.trouble.message}
 	case s.tuning == nil && s.nothingToTune():
 		return state{metav1.ConditionTrue, v1alpha1.ReasonNothingToTune, "what was measured asks for no change"}
 	case s.tuning == nil:
