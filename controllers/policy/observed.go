@@ -30,10 +30,16 @@ type observed struct {
 
 // chooseObserved chooses up to count of a workload's ready pods to observe: tuned ones first, for they show whether the
 // tuning is in force; then those that have an observer already, for it cannot be taken out again; then such on other
-// nodes; then the oldest, which have the longest history.
+// nodes; then the oldest, which have the longest history. A pod is to get an observer only while fewer than count live
+// pods have one; a tuned pod also beyond that, if no tuned pod has one.
 func chooseObserved(pods []corev1.Pod, count int) []*corev1.Pod {
 	var left []*corev1.Pod
+	holders, tunedHeld := 0, false
 	for i := range pods {
+		if observer.Present(&pods[i]) && pods[i].DeletionTimestamp == nil && !ended(&pods[i]) {
+			holders++
+			tunedHeld = tunedHeld || stamp(&pods[i]) != ""
+		}
 		if ready(&pods[i]) && pods[i].DeletionTimestamp == nil && pods[i].Status.PodIP != "" {
 			left = append(left, &pods[i])
 		}
@@ -50,9 +56,17 @@ func chooseObserved(pods []corev1.Pod, count int) []*corev1.Pod {
 				cmp.Compare(a.Name, b.Name),
 			)
 		})
+		left = slices.DeleteFunc(left, func(pod *corev1.Pod) bool { return pod == best })
+		if !observer.Present(best) {
+			tuned := stamp(best) != ""
+			if holders >= count && (!tuned || tunedHeld) {
+				continue
+			}
+			holders++
+			tunedHeld = tunedHeld || tuned
+		}
 		chosen = append(chosen, best)
 		nodes[best.Spec.NodeName] = true
-		left = slices.DeleteFunc(left, func(pod *corev1.Pod) bool { return pod == best })
 	}
 	return chosen
 }

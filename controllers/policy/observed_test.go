@@ -47,7 +47,11 @@ func TestChooseObserved(t *testing.T) {
 		{"the oldest", []corev1.Pod{sourcePod("a", "n1", 1, ""), sourcePod("b", "n1", 3, ""), sourcePod("c", "n1", 2, "")}, []string{"b", "c"}},
 		{"another node before age", []corev1.Pod{sourcePod("a", "n1", 9, ""), sourcePod("b", "n1", 8, ""), sourcePod("c", "n2", 1, "")}, []string{"a", "c"}},
 		{"observed before another node", []corev1.Pod{sourcePod("a", "n1", 9, ""), sourcePod("b", "n2", 1, "o"), sourcePod("c", "n2", 1, "o")}, []string{"b", "c"}},
-		{"tuned before observed", []corev1.Pod{sourcePod("a", "n1", 9, "o"), sourcePod("b", "n2", 1, "s"), sourcePod("c", "n2", 1, "s")}, []string{"b", "c"}},
+		{"tuned before observed", []corev1.Pod{sourcePod("a", "n1", 9, "o"), sourcePod("b", "n2", 1, "s"), sourcePod("c", "n2", 1, "s")}, []string{"b", "a"}},
+		{"one more observer for the first tuned pod", []corev1.Pod{sourcePod("a", "n1", 9, "o"), sourcePod("b", "n1", 9, "o"), sourcePod("c", "n2", 1, "s"), sourcePod("d", "n2", 1, "s")}, []string{"c", "a"}},
+		{"no further observer beside a tuned pod's", []corev1.Pod{sourcePod("a", "n1", 9, "o"), sourcePod("b", "n1", 9, "so"), sourcePod("c", "n2", 1, "s")}, []string{"b", "a"}},
+		{"none beside pods that are not ready for a while", []corev1.Pod{sourcePod("a", "n1", 9, "o-"), sourcePod("b", "n1", 9, "o-"), sourcePod("c", "n2", 1, "")}, nil},
+		{"one in place of a pod that goes", []corev1.Pod{sourcePod("a", "n1", 9, "ox"), sourcePod("b", "n1", 9, "o"), sourcePod("c", "n2", 1, "")}, []string{"b", "c"}},
 	} {
 		var got []string
 		for _, pod := range chooseObserved(test.pods, 2) {
