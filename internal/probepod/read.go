@@ -50,15 +50,21 @@ func Read(pod *corev1.Pod, now time.Time) Reading {
 		}
 	case pod.Status.Phase == corev1.PodSucceeded:
 		return Reading{Finished: true, Outcome: result.Lost, Cause: "the pod succeeded and its container's state is gone"}
-	case pod.DeletionTimestamp != nil:
-		return Reading{}
-	case pod.Spec.NodeName == "":
-		return readUnscheduled(pod, now)
 	case overdue(pod, now):
 		return Reading{
 			Finished: true, Outcome: result.Lost,
 			Cause: fmt.Sprintf("node %s has not reported the pod's end %s after its deadline", pod.Spec.NodeName, silence),
 		}
+	// The API server sets the timestamp to the end of the grace period, not to the request.
+	case pod.DeletionTimestamp != nil && now.After(pod.DeletionTimestamp.Add(silence)):
+		return Reading{
+			Finished: true, Outcome: result.Lost,
+			Cause: fmt.Sprintf("the pod was deleted, and its end was not reported %s after it was due", silence),
+		}
+	case pod.DeletionTimestamp != nil:
+		return Reading{}
+	case pod.Spec.NodeName == "":
+		return readUnscheduled(pod, now)
 	default:
 		return readStarting(pod, now)
 	}

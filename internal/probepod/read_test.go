@@ -84,7 +84,12 @@ func TestRead(t *testing.T) {
 		{name: "measured a half", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: half})}, outcome: result.Measured},
 		{name: "deleted half-way", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: nothing}), deleted},
 			outcome: result.Failed, cause: "deleted before it had measured"},
-		{name: "being deleted", changes: []func(*corev1.Pod){running, deleted}, after: time.Hour},
+		{name: "being deleted", changes: []func(*corev1.Pod){running, deleted}, after: time.Minute},
+		{name: "being deleted on a dead node", changes: []func(*corev1.Pod){running, deleted}, after: 61 * time.Second, outcome: result.Lost, cause: "was deleted"},
+		{name: "being deleted before the start on a dead node", changes: []func(*corev1.Pod){deleted}, after: 61 * time.Second, outcome: result.Lost, cause: "was deleted"},
+		{name: "deleted late on a dead node", changes: []func(*corev1.Pod){running, func(pod *corev1.Pod) {
+			pod.DeletionTimestamp = &metav1.Time{Time: created.Add(10 * time.Minute)}
+		}}, after: 10 * time.Minute, outcome: result.Lost, cause: "after its deadline"},
 		{name: "out of memory", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137})},
 			outcome: result.Failed, cause: "OOMKilled"},
 		{name: "crashed", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 2, Message: "panic: x"})},
