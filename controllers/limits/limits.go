@@ -5,6 +5,7 @@ package limits
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -28,6 +29,9 @@ type Places struct {
 	counting sync.Mutex
 }
 
+// ErrUncounted says that the pods that live could not be counted; nobody has judged the pod itself then.
+var ErrUncounted = errors.New("count the probe pods that live")
+
 // NoPlaceError says that a limit forbids one more pod at the moment.
 type NoPlaceError struct {
 	// Limit in words, for people.
@@ -39,8 +43,8 @@ func (e *NoPlaceError) Error() string {
 	return "no place for a probe pod: " + e.Limit
 }
 
-// Create creates pod if there is a place for it. It fails with a *NoPlaceError if there is none, and with the API
-// server's own error if the server refuses the pod. The pod bears LabelProbe and LabelTarget, and AnnotationNode if it
+// Create creates pod if there is a place for it. It fails with a *NoPlaceError if there is none, with
+// ErrUncounted if that is not known, and with the API server's own error if the server refuses the pod. The pod bears LabelProbe and LabelTarget, and AnnotationNode if it
 // is meant for a node.
 func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 	p.counting.Lock()
@@ -54,7 +58,7 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 			fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
 		)},
 	); err != nil {
-		return fmt.Errorf("count the probe pods that live: %w", err)
+		return fmt.Errorf("%w: %w", ErrUncounted, err)
 	}
 	if reached := p.reached(pod, live.Items); reached != "" {
 		return &NoPlaceError{Limit: reached}

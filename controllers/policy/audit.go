@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,15 +17,25 @@ import (
 
 // audit has each link judged, and writes its report if what it says changed significantly.
 func (r *Reconciler) audit(ctx context.Context, s *scope) error {
+	var failed error
 	for _, l := range s.links {
 		if s.source.trouble.any() || l.trouble.any() {
 			continue // what was seen before stays as it is
 		}
 		if err := r.auditLink(ctx, s, l); err != nil {
-			return fmt.Errorf("link %s: %w", l.spec.Name, err)
+			keepResults(s, l)
+			failed = errors.Join(failed, fmt.Errorf("link %s: %w", l.spec.Name, err))
 		}
 	}
-	return nil
+	return failed
+}
+
+// keepResults puts the run back as it was read, if results came in that the report does not hold: the next reconcile
+// reads them from their pods again, and finds a pod again that was created meanwhile.
+func keepResults(s *scope, l *link) {
+	if len(freshVantages(s, l)) > 0 {
+		l.status.Run = l.previous
+	}
 }
 
 func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {

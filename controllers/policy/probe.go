@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,15 +57,7 @@ func (r *Reconciler) probeLink(ctx context.Context, s *scope, l *link, requested
 
 // setRun takes over what a step came to.
 func (s *scope) setRun(l *link, step runStep) {
-	l.status.Run, l.measured = step.run, step.measured
-	for i := range s.policy.Status.Links {
-		if s.policy.Status.Links[i].Name == l.spec.Name {
-			s.policy.Status.Links[i].Run = step.run
-			s.wakeAt(step.wake)
-			return
-		}
-	}
-	s.policy.Status.Links = append(s.policy.Status.Links, v1alpha1.LinkStatus{Name: l.spec.Name, Run: step.run})
+	l.previous, l.status.Run, l.measured = l.status.Run, step.run, step.measured
 	s.wakeAt(step.wake)
 }
 
@@ -169,12 +163,31 @@ func (r *Reconciler) createPod(ctx context.Context, s *scope, l *link, step *run
 		return r.adoptPod(ctx, s, step)
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return nil
-	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
+	case !errors.Is(err, limits.ErrUncounted) && refuses(err):
 		step.refused("the API server refused the probe pod: "+err.Error(), s.now)
 	default:
 		return fmt.Errorf("create probe pod %s: %w", pod.Name, err)
 	}
 	return nil
+}
+
+// refuses says whether an error of the API server is its answer to the pod as it is, so that to ask again at once is of
+// no use: it, or a webhook that it asks, does not take the pod. What a webhook answers with is its own choice, and one
+// that cannot be called is an internal error to the API server (k8s.io/apiserver, admission/plugin/webhook).
+func refuses(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return false
+	}
+	status := answer.Status()
+	switch {
+	case strings.Contains(status.Message, "failed calling webhook"), strings.Contains(status.Message, "denied the request"):
+		return true
+	case status.Code == http.StatusNotFound, status.Code == http.StatusConflict, status.Code == http.StatusTooManyRequests:
+		return false
+	default:
+		return status.Code >= 400 && status.Code < 500
+	}
 }
 
 func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {

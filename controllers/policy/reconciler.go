@@ -67,21 +67,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		}
 	}()
 
-	for _, step := range r.steps(policy) {
+	needed, others := r.steps(policy)
+	for _, step := range needed {
 		if err := step(ctx, s); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
+	var failed error
+	for _, step := range others {
+		failed = errors.Join(failed, step(ctx, s))
+	}
 	s.summarise()
+	if failed != nil {
+		return ctrl.Result{}, failed
+	}
 	return s.requeue(), nil
 }
 
-// steps in their order.
-func (r *Reconciler) steps(policy *v1alpha1.ConnectionPolicy) []func(context.Context, *scope) error {
+// steps in their order. Without those that are needed nothing can be said of the policy; the others go on although one
+// of them fails.
+func (r *Reconciler) steps(policy *v1alpha1.ConnectionPolicy) (needed, others []func(context.Context, *scope) error) {
+	type steps = []func(context.Context, *scope) error
 	if policy.Spec.Suspend {
-		return []func(context.Context, *scope) error{r.gather, r.halt}
+		return steps{r.gather, r.halt}, nil
 	}
-	return []func(context.Context, *scope) error{r.gather, r.resolve, r.probe, r.observe, r.audit, r.sweep}
+	return steps{r.gather, r.resolve}, steps{r.probe, r.observe, r.audit, r.sweep}
 }
 
 // writeStatus writes the status, if it changed, over the one that was read and no other.

@@ -53,6 +53,8 @@ type link struct {
 	trouble trouble
 	// waiting says what a run waits for.
 	waiting string
+	// previous is the run as it was read.
+	previous *v1alpha1.ProbeRunStatus
 	// measured are results that came in during this reconcile, by the pod's name.
 	measured map[string]*result.Result
 	// verdicts as the report holds them.

@@ -1,0 +1,154 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/internal/probepod"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// server is an API server that answers with errors: to the count of pods, to the creation of a link's pods, and to each
+// write of a status.
+type server struct {
+	client.Client
+	count  error
+	create map[string]error
+	write  error
+}
+
+func (s server) List(context.Context, client.ObjectList, ...client.ListOption) error { return s.count }
+
+func (s server) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
+	for link, err := range s.create {
+		if strings.HasPrefix(object.GetName(), "p-"+link+"-") {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s server) Status() client.SubResourceWriter { return statusServer{err: s.write} }
+
+type statusServer struct {
+	client.SubResourceWriter
+	err error
+}
+
+func (s statusServer) Patch(context.Context, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+	return s.err
+}
+
+func scopeOf(links ...string) *scope {
+	policy := &v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "shop", UID: "uid"}}
+	for _, name := range links {
+		policy.Spec.To = append(policy.Spec.To, v1alpha1.Link{Name: name, Protocol: v1alpha1.ProtocolTCP})
+	}
+	return newScope(policy, begin)
+}
+
+func TestWhatRefusesAPod(t *testing.T) {
+	answer := func(code int32, message string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Message: message}}
+	}
+	for _, test := range []struct {
+		name    string
+		err     error
+		refused bool
+	}{
+		{"quota", apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", errors.New("exceeded quota")), true},
+		{"a webhook, without a reason", answer(http.StatusBadRequest, `admission webhook "x" denied the request: no`), true},
+		{"a webhook, as a conflict", answer(http.StatusConflict, `admission webhook "x" denied the request: no`), true},
+		{"a webhook that does not answer", apierrors.NewInternalError(errors.New(`failed calling webhook "x": connection refused`)), true},
+		{"another internal error", apierrors.NewInternalError(errors.New("etcd is away")), false},
+		{"too many requests", apierrors.NewTooManyRequests("later", 1), false},
+		{"no namespace", answer(http.StatusNotFound, "namespace not found"), false},
+		{"no connection", errors.New("connection refused"), false},
+	} {
+		if got := refuses(fmt.Errorf("wrapped: %w", test.err)); got != test.refused {
+			t.Errorf("%s: refused %t", test.name, got)
+		}
+	}
+}
+
+func TestAnErrorOfOneLinkLeavesTheOthers(t *testing.T) {
+	api := server{create: map[string]error{
+		"a": errors.New("connection refused"),
+		"b": apierrors.NewInternalError(errors.New(`failed calling webhook "x": connection refused`)),
+	}}
+	s := scopeOf("a", "b", "c")
+	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+	err := r.probe(t.Context(), s)
+	if err == nil || !strings.Contains(err.Error(), "link a: ") || strings.Contains(err.Error(), "link b: ") {
+		t.Errorf("error %v", err)
+	}
+	if pods := s.links[1].status.Run.Pods; len(pods) != 1 || pods[0].Outcome != string(result.Failed) {
+		t.Errorf("the refused pod: %+v", pods)
+	}
+	if pods := s.links[2].status.Run.Pods; len(pods) != 1 || pods[0].Outcome != "" {
+		t.Errorf("the link beside it: %+v", pods)
+	}
+}
+
+// A missing right to list pods is not a refusal of the pod.
+func TestAnUncountedPlaceIsAnError(t *testing.T) {
+	api := server{count: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("may not list"))}
+	s := scopeOf("a")
+	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+	if err := r.probe(t.Context(), s); !errors.Is(err, limits.ErrUncounted) || len(s.links[0].status.Run.Pods) != 0 {
+		t.Errorf("error %v, run %+v", err, s.links[0].status.Run)
+	}
+}
+
+func TestAResultWaitsForItsReport(t *testing.T) {
+	for _, write := range []error{nil, errors.New("the API server is away")} {
+		s := scopeOf("a")
+		api := server{write: write}
+		r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+		if err := r.probe(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		l := s.links[0]
+		under := l.status.Run.Pods[0]
+		l.report = &v1alpha1.ConnectionReport{}
+		s.pods = []corev1.Pod{finishedPod(t, under)}
+		if err := r.probe(t.Context(), s); err != nil || l.status.Run.Pods[0].Outcome != string(result.Measured) {
+			t.Fatalf("error %v, run %+v", err, l.status.Run)
+		}
+		if err := r.audit(t.Context(), s); !errors.Is(err, write) {
+			t.Fatal(err)
+		}
+		want := string(result.Measured)
+		if write != nil {
+			want = ""
+		}
+		if got := l.status.Run.Pods[0].Outcome; got != want {
+			t.Errorf("write %v: outcome %q is recorded, want %q", write, got, want)
+		}
+	}
+}
+
+func finishedPod(t *testing.T, known v1alpha1.ProbePodStatus) corev1.Pod {
+	t.Helper()
+	text, err := result.EncodeMessage(fullResult(), 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: known.Name}}
+	pod.Status.Phase = corev1.PodSucceeded
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: probepod.ContainerName,
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(text)}}}}
+	return pod
+}
