@@ -76,6 +76,7 @@ func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
 func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 	places := &limits.Places{
 		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: o.maxProbes, OnNode: o.maxProbesPerNode,
+		Now: time.Now,
 	}
 	policies := &policy.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/probepod"
 )
 
 // Places gives out the places. One value is shared by all controllers of a manager.
@@ -24,6 +26,8 @@ type Places struct {
 	Writer client.Writer
 	// InCluster and OnNode bound the number of pods that live at once.
 	InCluster, OnNode int
+	// Now is the clock.
+	Now func() time.Time
 
 	// counting is held from the count to the creation, so that no place is given twice.
 	counting sync.Mutex
@@ -60,20 +64,21 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 	); err != nil {
 		return fmt.Errorf("%w: %w", ErrUncounted, err)
 	}
-	if reached := p.reached(pod, live.Items); reached != "" {
+	if reached := p.reached(pod, live.Items, p.Now()); reached != "" {
 		return &NoPlaceError{Limit: reached}
 	}
 	return p.Writer.Create(ctx, pod)
 }
 
 // reached names the limit that forbids one more pod beside those that live, or is empty. A pod that lives under the
-// same name already is not counted: creating it again creates nothing.
-func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod) string {
+// same name already is not counted: creating it again creates nothing. Nor is one that is
+// overdue: it measures nothing any more, and its node may never come back to say so.
+func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod, now time.Time) string {
 	node := nodeOf(pod)
 	inCluster, onNode := 0, 0
 	for i := range live {
 		other := &live[i]
-		if other.Namespace == pod.Namespace && other.Name == pod.Name {
+		if other.Namespace == pod.Namespace && other.Name == pod.Name || probepod.Overdue(other, now) {
 			continue
 		}
 		inCluster++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,8 +33,8 @@ func TestPlacesAreCountedFromThePods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2}
-	other := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2}
+	one := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: time.Now}
+	other := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: time.Now}
 	create := func(p *limits.Places, pod *corev1.Pod, refusal string) {
 		t.Helper()
 		err := p.Create(t.Context(), pod)
@@ -69,7 +70,7 @@ func TestNoPlaceIsGivenTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := &limits.Places{Reader: admin, Writer: admin, InCluster: 3, OnNode: 3}
+	places := &limits.Places{Reader: admin, Writer: admin, InCluster: 3, OnNode: 3, Now: time.Now}
 	const attempts = 12
 	outcomes := make(chan error, attempts)
 	for i := range attempts {

@@ -101,7 +101,7 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 	}
 	reconciler := &policy.Reconciler{
 		Client: forgetful{mgr.GetClient(), forgets}, Live: mgr.GetAPIReader(),
-		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20},
+		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20, Now: time.Now},
 		Events:     mgr.GetEventRecorder("connpolicy"),
 		HTTP:       &http.Client{},
 		Now:        time.Now,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -89,7 +90,7 @@ func TestAnErrorOfOneLinkLeavesTheOthers(t *testing.T) {
 		"b": apierrors.NewInternalError(errors.New(`failed calling webhook "x": connection refused`)),
 	}}
 	s := scopeOf("a", "b", "c")
-	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 	err := r.probe(t.Context(), s)
 	if err == nil || !strings.Contains(err.Error(), "link a: ") || strings.Contains(err.Error(), "link b: ") {
 		t.Errorf("error %v", err)
@@ -106,7 +107,7 @@ func TestAnErrorOfOneLinkLeavesTheOthers(t *testing.T) {
 func TestAnUncountedPlaceIsAnError(t *testing.T) {
 	api := server{count: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("may not list"))}
 	s := scopeOf("a")
-	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 	if err := r.probe(t.Context(), s); !errors.Is(err, limits.ErrUncounted) || len(s.links[0].status.Run.Pods) != 0 {
 		t.Errorf("error %v, run %+v", err, s.links[0].status.Run)
 	}
@@ -116,7 +117,7 @@ func TestAResultWaitsForItsReport(t *testing.T) {
 	for _, write := range []error{nil, errors.New("the API server is away")} {
 		s := scopeOf("a")
 		api := server{write: write}
-		r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9}}
+		r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 		if err := r.probe(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}

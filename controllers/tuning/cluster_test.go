@@ -112,7 +112,7 @@ func (c *cluster) startManager(t *testing.T, mayApply bool) (stop func()) {
 	}
 	reconciler := &tuning.Reconciler{
 		Client: mgr.GetClient(), Live: c.asOperator, Recorder: mgr.GetEventRecorder("connpolicy"),
-		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 2},
+		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 2, Now: time.Now},
 		ProbeImage: "probe:test", MayApply: mayApply, NodePorts: tuner.PortRange{First: 30000, Last: 32767},
 	}
 	if err := reconciler.SetupWithManager(mgr); err != nil {

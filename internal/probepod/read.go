@@ -50,7 +50,7 @@ func Read(pod *corev1.Pod, now time.Time) Reading {
 		}
 	case pod.Status.Phase == corev1.PodSucceeded:
 		return Reading{Finished: true, Outcome: result.Lost, Cause: "the pod succeeded and its container's state is gone"}
-	case overdue(pod, now):
+	case Overdue(pod, now):
 		return Reading{
 			Finished: true, Outcome: result.Lost,
 			Cause: fmt.Sprintf("node %s has not reported the pod's end %s after its deadline", pod.Spec.NodeName, silence),
@@ -169,7 +169,9 @@ func disruption(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-func overdue(pod *corev1.Pod, now time.Time) bool {
+// Overdue says whether a pod has outlived its deadline by a minute. Its kubelet should have ended it; the probe has ended
+// by its own limit in any case, and what is left is a record that a lost node does not bring up to date.
+func Overdue(pod *corev1.Pod, now time.Time) bool {
 	if pod.Status.StartTime == nil || pod.Spec.ActiveDeadlineSeconds == nil {
 		return false
 	}

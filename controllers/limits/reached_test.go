@@ -1,0 +1,51 @@
+package limits
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+)
+
+func TestAnOverduePodTakesNoPlace(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	pod := func(name, target string) corev1.Pod {
+		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name,
+			Labels:      map[string]string{v1alpha1.LabelTarget: target},
+			Annotations: map[string]string{v1alpha1.AnnotationNode: "n1"}}}
+	}
+	started := func(target string) corev1.Pod {
+		p := pod("old", target)
+		p.Spec.ActiveDeadlineSeconds, p.Status.StartTime = new(int64(120)), &metav1.Time{Time: start}
+		return p
+	}
+	endless := started("t1")
+	endless.Spec.ActiveDeadlineSeconds = nil
+	for _, test := range []struct {
+		name              string
+		inCluster, onNode int
+		live              corev1.Pod
+		after             time.Duration
+		want              string // empty: there is a place
+	}{
+		{"a live pod holds its target", 2, 2, started("t1"), 3 * time.Minute, "the same target"},
+		{"an overdue one does not", 2, 2, started("t1"), 3*time.Minute + time.Second, ""},
+		{"a live pod counts on its node", 2, 1, started("t2"), time.Minute, "on node n1"},
+		{"an overdue one does not count there", 2, 1, started("t2"), time.Hour, ""},
+		{"a live pod counts in the cluster", 1, 2, started("t2"), time.Minute, "in the cluster"},
+		{"an overdue one does not count there", 1, 2, started("t2"), time.Hour, ""},
+		{"a pod that has not started counts", 2, 2, pod("new", "t1"), time.Hour, "the same target"},
+		{"a pod without a deadline counts", 2, 2, endless, time.Hour, "the same target"},
+	} {
+		wanted := pod("wanted", "t1")
+		places := &Places{InCluster: test.inCluster, OnNode: test.onNode}
+		got := places.reached(&wanted, []corev1.Pod{test.live}, start.Add(test.after))
+		if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
