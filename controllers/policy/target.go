@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,11 +41,20 @@ func (t trouble) any() bool { return t.reason != "" }
 // endpointTarget is the target of a link to a host and port.
 func endpointTarget(link v1alpha1.Link) target {
 	hostPort := net.JoinHostPort(link.Endpoint.Host, strconv.Itoa(int(link.Endpoint.Port)))
-	t := target{name: hostPort, url: url(link, hostPort), key: strings.ToLower(hostPort)}
+	t := target{name: hostPort, url: url(link, hostPort), key: targetKey(link.Endpoint.Host, link.Endpoint.Port)}
 	if net.ParseIP(link.Endpoint.Host) != nil {
 		t.addresses = []string{hostPort}
 	}
 	return t
+}
+
+// targetKey is the same for all spellings of one host: an address has many, and a name may end in a dot.
+func targetKey(host string, port int32) string {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if address, err := netip.ParseAddr(host); err == nil {
+		host = address.Unmap().String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // serviceTarget is the target of a link to a Service. Sockets to a Service name its virtual address; sockets to a
@@ -59,7 +69,7 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 	t := target{name: name + ":" + strconv.Itoa(int(port.Port))}
 
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		t.key = net.JoinHostPort(strings.ToLower(service.Spec.ExternalName), strconv.Itoa(int(port.Port)))
+		t.key = targetKey(service.Spec.ExternalName, port.Port)
 		t.url = url(link, net.JoinHostPort(host, strconv.Itoa(int(port.Port))))
 		return t, trouble{}
 	}

@@ -97,6 +97,19 @@ func TestEndpointTarget(t *testing.T) {
 	}
 }
 
+func TestTargetKey(t *testing.T) {
+	for host, want := range map[string]string{
+		"Bank.Example.":     "bank.example:443",
+		"198.18.0.9":        "198.18.0.9:443",
+		"::FFFF:198.18.0.9": "198.18.0.9:443",
+		"FD00:0:0::0009":    "[fd00::9]:443",
+	} {
+		if got := targetKey(host, 443); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}
+
 func TestWorkloadOf(t *testing.T) {
 	owned := func(kind, name, hash string) *corev1.Pod {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{
