@@ -24,6 +24,7 @@ func TestAPI(t *testing.T) {
 	c := startCluster(t)
 	t.Run("a Deployment and back", c.testDeployment)
 	t.Run("the kubelet refuses a pod", c.testKubeletRefusal)
+	t.Run("the kubelet refuses a pod that is gone", c.testGoneRefusal)
 	t.Run("Pod Security refuses the canary", c.testPodSecurity)
 	t.Run("recommend and approve", c.testApproval)
 	t.Run("a StatefulSet without disruption", c.testStatefulSet)
@@ -94,6 +95,31 @@ func (c *cluster) testKubeletRefusal(t *testing.T) {
 		t.Errorf("the undo does not end, or the revision is tried again: %+v", tuning)
 	}
 	c.waitForEvents(t, s.namespace, "Forbidden")
+}
+
+// testGoneRefusal: of a refused pod of a StatefulSet nothing but the kubelet's event is left.
+func (c *cluster) testGoneRefusal(t *testing.T) {
+	s := c.newStatefulShop(t, "refused-gone")
+	defer c.startManager(t, true)()
+	s.createPolicy(t, v1alpha1.ModeApply, v1alpha1.DisruptionRestart)
+	s.report(t, "")
+	s.finishCanary(t, s.waitForCanary(t))
+	s.waitForReason(t, v1alpha1.ConditionProgressing, v1alpha1.ReasonApplying)
+	// The kubelet writes events of the core group.
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: "refused"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: s.namespace, Name: workloadName + "-0", UID: "gone"},
+		Type:           corev1.EventTypeWarning,
+		Reason:         "SysctlForbidden",
+		Message:        `forbidden sysctl: "net.ipv4.ip_local_port_range" not allowlisted`,
+	}
+	if err := c.admin.Create(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	tuning := s.waitForReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonForbidden)
+	if tuning.Spec.Knobs != nil || len(tuning.Status.Rejected) != 1 {
+		t.Errorf("the refused revision is not taken back: %+v", tuning)
+	}
 }
 
 func (c *cluster) testPodSecurity(t *testing.T) {

@@ -40,7 +40,7 @@ func (d *draft) breakCircuit() {
 
 // refusal says who refuses the values of a revision, or nothing.
 func (d *draft) refusal(revision string) string {
-	for _, pod := range d.Pods {
+	for _, pod := range slices.Concat(d.Pods, d.Refused) {
 		if pod.Stamp == d.stamp(revision) && !d.isOlderThanRollout(pod) && namesSysctl(pod.Refusal, *d.current) {
 			return fmt.Sprintf("The node refused pod %s: %s.", pod.Name, strings.TrimSuffix(pod.Refusal, "."))
 		}

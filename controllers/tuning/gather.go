@@ -99,6 +99,9 @@ func (r *Reconciler) gatherWorkload(ctx context.Context, namespace string, g *ga
 	if g.state.Pods, err = r.listPods(ctx, source, namespace); err != nil {
 		return err
 	}
+	if err := r.gatherRefused(ctx, namespace, &g.state); err != nil {
+		return err
+	}
 	var nodes corev1.NodeList
 	if err := r.Client.List(ctx, &nodes); err != nil {
 		return fmt.Errorf("list nodes: %w", err)

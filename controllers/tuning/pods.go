@@ -60,6 +60,7 @@ func podOf(pod *corev1.Pod) Pod {
 	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == reasonSysctlForbidden {
 		p.Refusal = pod.Status.Message
 	}
+	p.Running = pod.Status.Phase == corev1.PodRunning
 	p.Waiting = p.Stamp != "" && lacksSandbox(pod)
 	return p
 }

@@ -29,6 +29,8 @@ type State struct {
 	Plan tuner.Plan
 	// Pods are the workload's pods, without those that are being deleted.
 	Pods []Pod
+	// Refused are pods that a kubelet refused as an event says, whether they still exist or not.
+	Refused []Pod
 	// Readings are what observers saw in Pods that are alive.
 	Readings []Reading
 	// NodeKinds are the kinds of node that the workload may be scheduled to.
@@ -90,6 +92,8 @@ type Pod struct {
 	Refusal string
 	// Waiting pods have a stamp and no sandbox yet: a value may still be refused.
 	Waiting bool
+	// Running pods have a sandbox, with every sysctl of theirs in force.
+	Running bool
 }
 
 // Reading is what an observer saw in a pod.
