@@ -46,11 +46,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	}
 	r.lookAll(ctx, s, every)
 	for _, o := range s.observed {
-		if o.seen.outcome == "" {
-			s.wakeAt(s.now.Add(lookAgain))
-		} else {
-			s.wakeAt(o.seen.at.Add(every))
-		}
+		s.wakeAt(o.seen.nextLook(every))
 	}
 	return nil
 }
@@ -60,7 +56,7 @@ func (r *Reconciler) lookAll(ctx context.Context, s *scope, every time.Duration)
 	var looks sync.WaitGroup
 	for i := range s.observed {
 		o := &s.observed[i]
-		if o.seen.outcome != "" && s.now.Sub(o.seen.at) < every-time.Second {
+		if o.seen.outcome != "" && s.now.Before(o.seen.nextLook(every).Add(-time.Second)) {
 			continue
 		}
 		looks.Go(func() {
@@ -84,29 +80,23 @@ func (r *Reconciler) look(ctx context.Context, pod *corev1.Pod, last sighting, n
 		if err := r.addObserver(ctx, pod); err != nil {
 			return sighting{at: now, outcome: result.Failed, cause: refusal(err)}
 		}
-		return sighting{at: now}
+		return sighting{at: now, addedAt: now}
 	}
 	if cause := observer.Trouble(pod); cause != "" {
 		return sighting{at: now, outcome: result.Failed, cause: cause}
 	}
 	since, running := observer.RunningSince(pod)
 	if !running {
-		return sighting{at: now}
+		return unstarted(pod.Spec.NodeName, last, now)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	observation, err := observer.Read(ctx, r.HTTP, pod.Status.PodIP, r.ObserverPort)
-	switch {
-	case err == nil:
-		return sighting{at: now, outcome: result.Measured, observation: &observation}
-	case now.Sub(since) < startGrace:
-		return sighting{at: now}
-	case last.observation != nil && now.Sub(last.observation.At) < lastGood:
-		return sighting{at: now, outcome: result.Measured, observation: last.observation}
-	default:
-		return sighting{at: now, outcome: result.Failed,
-			cause: fmt.Sprintf("%s; does a NetworkPolicy keep the operator from port %d of the pod?", err, r.ObserverPort)}
+	if err != nil {
+		cause := fmt.Sprintf("%s; a NetworkPolicy may keep the operator from port %d of the pod", err, r.ObserverPort)
+		return unread(cause, since, last, now)
 	}
+	return sighting{at: now, outcome: result.Measured, observation: &observation}
 }
 
 // addObserver adds the observer to a running pod. A strategic merge patch adds to the list without the pod as it is now.

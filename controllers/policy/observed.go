@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,6 +21,13 @@ const (
 
 	readOften  = 20 * time.Second
 	readSeldom = 60 * time.Second
+
+	// startWithin is how long the kubelet may take to start an observer until that counts as a failure.
+	startWithin = 2 * time.Minute
+	// quickReads is how many reads in a row may fail until the pauses before the next ones grow, from the first to the longest.
+	quickReads   = 3
+	firstPause   = time.Minute
+	longestPause = 10 * time.Minute
 )
 
 // observed is a pod with an observer, and what it saw.
@@ -108,4 +116,51 @@ type sighting struct {
 	cause   string
 	// observation, if outcome is measured.
 	observation *result.Observation
+	// addedAt is when the observer was added, or first seen by this manager, until it runs.
+	addedAt time.Time
+	// failedReads counts the reads in a row that failed.
+	failedReads int
+}
+
+// nextLook is when to look at the pod again, where observers are read that often. One that cannot be reached takes the
+// whole readTimeout of every look, so it is looked at ever more rarely; not after its first failures, which may pass.
+func (s sighting) nextLook(every time.Duration) time.Time {
+	switch {
+	case s.outcome == "":
+		return s.at.Add(lookAgain)
+	case s.failedReads <= quickReads:
+		return s.at.Add(every)
+	}
+	pause := firstPause
+	for i := quickReads + 1; i < s.failedReads && pause < longestPause; i++ {
+		pause *= 2
+	}
+	return s.at.Add(max(every, min(pause, longestPause)))
+}
+
+// unstarted is what is seen of an observer that the kubelet has not started: nothing for a while, then a failure.
+func unstarted(node string, last sighting, now time.Time) sighting {
+	seen := sighting{at: now, addedAt: last.addedAt}
+	if seen.addedAt.IsZero() {
+		seen.addedAt = now
+	}
+	if now.Sub(seen.addedAt) >= startWithin {
+		seen.outcome = result.Failed
+		seen.cause = fmt.Sprintf("the kubelet of node %s has not started the observer in %.0f minutes", node, startWithin.Minutes())
+	}
+	return seen
+}
+
+// unread is what is seen of an observer that runs since a time and does not answer, for the cause.
+func unread(cause string, since time.Time, last sighting, now time.Time) sighting {
+	if now.Sub(since) < startGrace {
+		return sighting{at: now}
+	}
+	seen := sighting{at: now, failedReads: last.failedReads + 1}
+	if last.observation != nil && now.Sub(last.observation.At) < lastGood {
+		seen.outcome, seen.observation = result.Measured, last.observation
+	} else {
+		seen.outcome, seen.cause = result.Failed, cause
+	}
+	return seen
 }

@@ -2,13 +2,12 @@ package policy
 
 import (
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// forgetAfter is how long a pod is remembered that nobody looks at any more.
-const forgetAfter = 10 * time.Minute
+// forgetAfter is how long a pod is remembered that nobody looks at any more. It is longer than longestPause.
+const forgetAfter = 3 * longestPause
 
 // sightings remembers what observers said last, by pod, so that a reconcile that something else caused does not read
 // them again, and several policies on one workload share them. Nothing is lost with it: a new manager reads again.
