@@ -24,10 +24,11 @@ const (
 // auditInput is what the rules judge on a link.
 func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 	in := audit.Input{
-		Protocol:   string(l.spec.Protocol),
-		Addresses:  slices.Clone(l.target.addresses),
-		ServerOnly: s.policy.Spec.From == nil,
-		Objectives: objectivesOf(s.policy),
+		Protocol:         string(l.spec.Protocol),
+		Addresses:        slices.Clone(l.target.addresses),
+		ServerOnly:       s.policy.Spec.From == nil,
+		Objectives:       objectivesOf(s.policy),
+		ObserverTroubles: s.observerTroubles(),
 	}
 	for _, vantage := range vantages {
 		if vantage.Outcome != string(result.Measured) {
@@ -50,6 +51,17 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 		in.Disabled = s.policy.Spec.Audit.Disable
 	}
 	return in
+}
+
+// observerTroubles are the causes why observers saw nothing.
+func (s *scope) observerTroubles() []string {
+	var causes []string
+	for _, o := range s.observed {
+		if o.seen.outcome == result.Failed {
+			causes = append(causes, o.seen.cause)
+		}
+	}
+	return causes
 }
 
 // objectivesOf are the bounds that a policy sets on figures.

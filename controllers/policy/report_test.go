@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
@@ -208,5 +210,17 @@ func TestPortsJudged(t *testing.T) {
 	}
 	if !portsJudged(all) || portsJudged(nil) {
 		t.Error("ports were not judged though all rules pass, or without any rule")
+	}
+}
+
+func TestTroublesOfObserversAreJudged(t *testing.T) {
+	s := newScope(&v1alpha1.ConnectionPolicy{Spec: v1alpha1.ConnectionPolicySpec{To: []v1alpha1.Link{{Name: "server"}}}}, begin)
+	s.observed = []observed{
+		{seen: sighting{}},
+		{seen: sighting{outcome: result.Failed, cause: "refused"}},
+		{pod: &corev1.Pod{}, seen: sighting{outcome: result.Measured, observation: &result.Observation{}}},
+	}
+	if in := auditInput(s, s.links[0], nil); !slices.Equal(in.ObserverTroubles, []string{"refused"}) || len(in.Observations) != 1 {
+		t.Errorf("troubles %v, %d observations", in.ObserverTroubles, len(in.Observations))
 	}
 }

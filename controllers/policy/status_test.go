@@ -104,6 +104,19 @@ func TestConditions(t *testing.T) {
 			judged(l, v1alpha1.VerdictPass, "", 60)
 			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
 		}, "Tuned=Unknown/Progressing"},
+		{"no observer could look", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.KeyFigures.PortUtilizationPercent = nil
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+			s.observed = []observed{{seen: sighting{}}, {seen: sighting{outcome: result.Failed, cause: "refused"}}}
+		}, "Tuned=Unknown/NotJudged"},
+		{"one observer of two could look", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.KeyFigures.PortUtilizationPercent = nil
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+			s.observed = []observed{{seen: sighting{outcome: result.Failed, cause: "refused"}},
+				{seen: sighting{outcome: result.Measured, observation: &result.Observation{}}}}
+		}, "Tuned=Unknown/Progressing"},
 		{"on its way", tuningWith(condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonCanary),
 			condition(v1alpha1.ConditionProgressing, metav1.ConditionTrue, v1alpha1.ReasonCanary)), "Tuned=False/Canary"},
 		{"read back", tuningWith(condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded),

@@ -23,6 +23,8 @@ func (s *scope) tuned() state {
 		return state{metav1.ConditionFalse, s.source.trouble.reason, s.source.trouble.message}
 	case s.tuning == nil && s.nothingToTune():
 		return state{metav1.ConditionTrue, v1alpha1.ReasonNothingToTune, "what was measured asks for no change"}
+	case s.tuning == nil && s.nobodyLooks() != "":
+		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, "no observer could look: " + s.nobodyLooks()}
 	case s.tuning == nil:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "it is not known yet whether anything needs to change"}
 	default:
@@ -40,6 +42,15 @@ func (s *scope) nothingToTune() bool {
 		percent := l.report.Status.KeyFigures.PortUtilizationPercent
 		return percent == nil || *percent >= watchedPercent
 	})
+}
+
+// nobodyLooks says why no observer sees anything; empty if one does, or none has failed yet.
+func (s *scope) nobodyLooks() string {
+	causes := s.observerTroubles()
+	if len(causes) == 0 || slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.observation != nil }) {
+		return ""
+	}
+	return causes[0]
 }
 
 // stateOf reads the conditions of a tuning.

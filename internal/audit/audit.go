@@ -20,6 +20,8 @@ type Input struct {
 	Probes []ProbeResult
 	// Observations are what observers saw in the workload's own pods.
 	Observations []PodObservation
+	// ObserverTroubles say why observers of the workload's pods saw nothing, one an observer that failed.
+	ObserverTroubles []string
 	// Objectives are the bounds that the user set.
 	Objectives Objectives
 	// Disabled are ids of rules that are not to be judged.

@@ -126,6 +126,9 @@ func ruleCases() []ruleCase {
 		{rule: "CP204", name: "the rate is not known", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(unread(pod("a", 28100, 28096, 470))) }), want: Unknown},
 		{rule: "CP204", name: "what the server would do is not known", in: with(http(probe(result.Reuse{Meta: measured()})), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }), want: Unknown},
 		{rule: "CP204", name: "no observer", in: http(probe(reuseOf(60))), want: Unknown, message: "observe.pods"},
+		{rule: "CP204", name: "observers failed", in: with(http(probe(reuseOf(60))), func(in *Input) {
+			in.ObserverTroubles = []string{"the kubelet of node n1 is slow", "refused"}
+		}), want: Unknown, message: "No observer could look: the kubelet of node n1 is slow."},
 		{rule: "CP204", name: "the server keeps nothing", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }), want: NotApplicable},
 		{rule: "CP204", name: "no workload", in: with(http(probe(reuseOf(60))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
@@ -150,6 +153,12 @@ func ruleCases() []ruleCase {
 		{rule: "CP401", name: "one pod could not be read", in: with(http(), func(in *Input) { in.Observations = seen(pod("a", 1200, 1190, 20), unread(pod("b", 0, 0, 0))) }), want: Unknown, message: "pod b"},
 		{rule: "CP401", name: "addresses are not known", in: with(http(), func(in *Input) { in.Observations, in.Addresses = seen(pod("a", 1200, 1190, 20)), nil }), want: Unknown},
 		{rule: "CP401", name: "no observer", in: http(), want: Unknown},
+		{rule: "CP401", name: "observers failed", in: with(http(), func(in *Input) {
+			in.ObserverTroubles = []string{"the kubelet of node n1 is slow", "refused"}
+		}), want: Unknown, message: "No observer could look: the kubelet of node n1 is slow."},
+		{rule: "CP401", name: "one observer of two failed", in: with(http(), func(in *Input) {
+			in.Observations, in.ObserverTroubles = seen(pod("a", 1200, 1190, 20)), []string{"refused"}
+		}), want: Pass},
 		{rule: "CP401", name: "loopback", in: with(http(), func(in *Input) {
 			in.Observations, in.Addresses = seen(pod("a", 1200, 1190, 20)), []string{"127.0.0.6:15001", "[::1]:80"}
 		}), want: NotApplicable},
@@ -167,6 +176,9 @@ func ruleCases() []ruleCase {
 			delete(in.Observations[0].Observation.Sysctls, sysctlReservedPorts)
 		}), want: Unknown, message: sysctlReservedPorts},
 		{rule: "CP403", name: "not even the observer's own listener", in: with(http(), func(in *Input) { in.Observations = seen(listening(pod("a", 0, 0, 0), "")) }), want: Unknown},
+		{rule: "CP403", name: "observers failed", in: with(http(), func(in *Input) {
+			in.ObserverTroubles = []string{"the kubelet of node n1 is slow", "refused"}
+		}), want: Unknown, message: "No observer could look: the kubelet of node n1 is slow."},
 		{rule: "CP403", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 	}
 }
