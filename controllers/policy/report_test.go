@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"slices"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
