@@ -48,7 +48,7 @@ func TestDecideFirst(t *testing.T) {
 			}
 		}, ready: "Canary", progressing: "Canary", canaries: 8},
 		"apply, no node": {mode: v1alpha1.ModeApply, change: func(w *world) { w.NodeKinds = nil },
-			ready: "Canary", progressing: "Canary", message: "No node"},
+			ready: "Canary", progressing: "Canary", message: "No Linux node"},
 		"operator may not apply": {mode: v1alpha1.ModeApply, change: func(w *world) { w.MayApply = false },
 			ready: "NotEnabled", progressing: "NotEnabled", message: "--enable-apply"},
 		"namespace has not opted in": {mode: v1alpha1.ModeApply, change: func(w *world) { w.Namespace.OptedIn = false },

@@ -44,8 +44,12 @@ func nodeKinds(template corev1.PodTemplateSpec, nodes []corev1.Node) []NodeKind 
 	return kinds
 }
 
-// takesPods says whether a node is ready and lets pods with these tolerations in. A cordoned node bears a taint too.
+// takesPods says whether a node runs Linux, is ready and lets pods with these tolerations in. A cordoned node bears a
+// taint too.
 func takesPods(node *corev1.Node, tolerations []corev1.Toleration) bool {
+	if !runsLinux(node) {
+		return false
+	}
 	_, kept := schedulingcorev1.FindMatchingUntoleratedTaint(logr.Discard(), node.Spec.Taints, tolerations,
 		func(taint *corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }, false)
 	if kept || node.Spec.Unschedulable {
@@ -54,4 +58,14 @@ func takesPods(node *corev1.Node, tolerations []corev1.Toleration) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
+}
+
+// runsLinux says whether a node has the sysctls at all. Its label decides, as it does for the scheduler; the kubelet's
+// own word counts where the label is missing. A node of which neither is known is tried: that shows it.
+func runsLinux(node *corev1.Node) bool {
+	system := node.Labels[corev1.LabelOSStable]
+	if system == "" {
+		system = node.Status.NodeInfo.OperatingSystem
+	}
+	return system == "" || system == string(corev1.Linux)
 }

@@ -31,12 +31,18 @@ func TestNodeKinds(t *testing.T) {
 		node("elsewhere", "v1.34.0", func(n *corev1.Node) { n.Labels["pool"] = "batch" }),
 		node("cordoned", "v1.33.0", func(n *corev1.Node) { n.Spec.Unschedulable = true }),
 		node("not ready", "v1.32.0", func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }),
+		node("never ready", "v1.31.0", func(n *corev1.Node) { n.Status.Conditions = nil }),
+		node("windows", "v1.30.0", func(n *corev1.Node) { n.Labels[corev1.LabelOSStable] = "windows" }),
+		node("windows without its label", "v1.29.0", func(n *corev1.Node) { n.Status.NodeInfo.OperatingSystem = "windows" }),
+		node("linux by its label", "v1.36.0", func(n *corev1.Node) {
+			n.Labels[corev1.LabelOSStable], n.Status.NodeInfo.OperatingSystem = "linux", "unheard-of"
+		}),
 	}
 	var template corev1.PodTemplateSpec
 	template.Spec.NodeSelector = map[string]string{"pool": "web"}
 	wantKinds(t, nodeKinds(template, nodes), []NodeKind{
 		{Name: "kubelet v1.37.2, kernel 6.18.0", Node: "a", Nodes: 3},
-		{Name: "kubelet v1.36.0, kernel 6.18.0", Node: "b", Nodes: 1},
+		{Name: "kubelet v1.36.0, kernel 6.18.0", Node: "b", Nodes: 2},
 	})
 
 	template.Spec.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists}}

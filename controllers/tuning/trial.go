@@ -54,7 +54,7 @@ func (d *draft) try(g goal) {
 	}
 	d.tuning.Status.Canaries = canaries
 	if len(canaries) == 0 {
-		d.inTrial(g, "No node is ready on which a pod of the workload may be scheduled, so there is nowhere to try the values.")
+		d.inTrial(g, "No Linux node is ready on which a pod of the workload may be scheduled, so there is nowhere to try the values.")
 		d.lookAgain(noNodeLook)
 		return
 	}
