@@ -151,9 +151,10 @@ func unstarted(node string, last sighting, now time.Time) sighting {
 	return seen
 }
 
-// unread is what is seen of an observer that runs since a time and does not answer, for the cause.
+// unread is what is seen of an observer that runs since a time and does not answer, for the cause. The time is told by
+// the clock of the node, which may be ahead of ours.
 func unread(cause string, since time.Time, last sighting, now time.Time) sighting {
-	if now.Sub(since) < startGrace {
+	if now.Sub(since).Abs() < startGrace {
 		return sighting{at: now}
 	}
 	seen := sighting{at: now, failedReads: last.failedReads + 1}

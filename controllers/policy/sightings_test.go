@@ -74,6 +74,8 @@ func TestUnread(t *testing.T) {
 		want  sighting
 	}{
 		{"just started", now.Add(-14 * time.Second), sighting{}, sighting{at: now}},
+		{"its node's clock is a little ahead", now.Add(14 * time.Second), sighting{}, sighting{at: now}},
+		{"its node's clock is far ahead", now.Add(time.Hour), sighting{}, sighting{at: now, outcome: result.Failed, cause: "refused", failedReads: 1}},
 		{"refused", started, sighting{failedReads: 2}, sighting{at: now, outcome: result.Failed, cause: "refused", failedReads: 3}},
 		{"fresh figures stand", started, sighting{observation: &result.Observation{At: now.Add(-119 * time.Second)}},
 			sighting{at: now, outcome: result.Measured, failedReads: 1}},

@@ -108,7 +108,18 @@ func TestConditions(t *testing.T) {
 			judged(l, v1alpha1.VerdictUnknown, "", 10)
 			l.report.Status.KeyFigures.PortUtilizationPercent = nil
 			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
+			s.observed = []observed{{seen: sighting{outcome: result.Failed, cause: "refused"}}}
+		}, "Tuned=Unknown/NotJudged"},
+		{"one observer may be able to look yet", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.KeyFigures.PortUtilizationPercent = nil
+			s.policy.Spec.Tuning.Mode = v1alpha1.ModeApply
 			s.observed = []observed{{seen: sighting{}}, {seen: sighting{outcome: result.Failed, cause: "refused"}}}
+		}, "Tuned=Unknown/Progressing"},
+		{"no observer is asked for", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.KeyFigures.PortUtilizationPercent = nil
+			s.policy.Spec.Tuning.Mode, s.policy.Spec.Observe.Pods = v1alpha1.ModeRecommend, new(int32(0))
 		}, "Tuned=Unknown/NotJudged"},
 		{"one observer of two could look", func(s *scope, l *link) {
 			judged(l, v1alpha1.VerdictUnknown, "", 10)

@@ -24,7 +24,7 @@ func (s *scope) tuned() state {
 	case s.tuning == nil && s.nothingToTune():
 		return state{metav1.ConditionTrue, v1alpha1.ReasonNothingToTune, "what was measured asks for no change"}
 	case s.tuning == nil && s.nobodyLooks() != "":
-		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, "no observer could look: " + s.nobodyLooks()}
+		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, s.nobodyLooks()}
 	case s.tuning == nil:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "it is not known yet whether anything needs to change"}
 	default:
@@ -44,13 +44,16 @@ func (s *scope) nothingToTune() bool {
 	})
 }
 
-// nobodyLooks says why no observer sees anything; empty if one does, or none has failed yet.
+// nobodyLooks says why no observer sees anything, nor is on its way; empty if one is.
 func (s *scope) nobodyLooks() string {
+	if asked := s.policy.Spec.Observe.Pods; asked != nil && *asked == 0 {
+		return "observe.pods is 0: what the workload needs is seen in its own pods alone"
+	}
 	causes := s.observerTroubles()
-	if len(causes) == 0 || slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.observation != nil }) {
+	if len(causes) == 0 || len(causes) < len(s.observed) {
 		return ""
 	}
-	return causes[0]
+	return "no observer could look: " + causes[0]
 }
 
 // stateOf reads the conditions of a tuning.

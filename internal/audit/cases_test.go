@@ -129,6 +129,9 @@ func ruleCases() []ruleCase {
 		{rule: "CP204", name: "observers failed", in: with(http(probe(reuseOf(60))), func(in *Input) {
 			in.ObserverTroubles = []string{"the kubelet of node n1 is slow", "refused"}
 		}), want: Unknown, message: "No observer could look: the kubelet of node n1 is slow."},
+		{rule: "CP204", name: "an observer failed, in a sentence", in: with(http(probe(reuseOf(60))), func(in *Input) {
+			in.ObserverTroubles = []string{"the observer does not start: CreateContainerError "}
+		}), want: Unknown, message: "No observer could look: the observer does not start: CreateContainerError."},
 		{rule: "CP204", name: "the server keeps nothing", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }), want: NotApplicable},
 		{rule: "CP204", name: "no workload", in: with(http(probe(reuseOf(60))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 

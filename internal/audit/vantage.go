@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -122,7 +123,7 @@ func notObserved(in Input) (j judgement, ok bool) {
 	case in.ServerOnly:
 		return notApplicable("The policy names no workload in `from`, so the server side alone is judged."), true
 	case len(in.Observations) == 0 && len(in.ObserverTroubles) > 0:
-		return unknown("No observer could look: " + in.ObserverTroubles[0] + "."), true
+		return unknown("No observer could look: " + strings.TrimRight(in.ObserverTroubles[0], " .") + "."), true
 	case len(in.Observations) == 0:
 		return unknown("No observer has seen the workload's own sockets. It takes observe.pods of 1 or more, and a running pod that admits it."), true
 	}
