@@ -126,10 +126,10 @@ type ConnectionTuningStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Demands []Demand `json:"demands,omitempty"`
-	// canaries are the pods in which the values were tried before the workload's own.
+	// canaries are the pods in which the values were tried before the workload's own, one on every kind of node.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=32
 	Canaries []Canary `json:"canaries,omitempty"`
 	// rollout says how many of the workload's pods have the values.
 	// +optional

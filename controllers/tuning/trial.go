@@ -22,14 +22,16 @@ const (
 )
 
 const (
-	// canariesMax bounds the kinds of node on which values are tried (api/v1alpha1: maxItems of canaries).
-	canariesMax = 8
+	// nodeKindsMax bounds the kinds of node on which values are tried (api/v1alpha1: maxItems of canaries).
+	nodeKindsMax = 32
+	// canariesAtOnce bounds the canaries under way: more kinds of node are tried in rounds.
+	canariesAtOnce = 8
 
 	canaryRetryFirst   = 30 * time.Second
 	canaryRetryLongest = 30 * time.Minute
 	// canaryLook is how often a canary is looked at beside its own changes: it may wait for a place or for a node.
 	canaryLook = 15 * time.Second
-	// noNodeLook is how often a node is looked for where there is none.
+	// noNodeLook is how often the nodes are looked at again where values cannot be tried on them.
 	noNodeLook = time.Minute
 )
 
@@ -39,39 +41,71 @@ func (d *draft) try(g goal) {
 	if d.current == nil {
 		d.tuning.Spec.Knobs, d.tuning.Spec.Revision = nil, ""
 	}
-	kinds := d.NodeKinds[:min(len(d.NodeKinds), canariesMax)]
-	canaries := make([]v1alpha1.Canary, 0, len(kinds))
-	for _, kind := range kinds {
-		canary := d.knownCanary(g.revision, kind)
-		refusal := d.look(&canary, g)
-		canaries = append(canaries, canary)
-		if refusal != nil {
-			d.tuning.Status.Canaries = canaries
-			d.reject(g.revision, refusal.reason, refusal.message)
-			d.refuse(d.rejection(g.revision))
-			return
-		}
-	}
-	d.tuning.Status.Canaries = canaries
-	if len(canaries) == 0 {
+	switch kinds := len(d.NodeKinds); {
+	case kinds == 0:
+		d.tuning.Status.Canaries = nil
 		d.inTrial(g, "No Linux node is ready on which a pod of the workload may be scheduled, so there is nowhere to try the values.")
 		d.lookAgain(noNodeLook)
+	case kinds > nodeKindsMax:
+		d.refuse(obstacle{reason: v1alpha1.ReasonUnsupported, message: fmt.Sprintf(
+			"Pods of the workload may be scheduled to %d kinds of node (versions of kubelet and kernel), and values are tried "+
+				"on at most %d. They come into force only where every kind was tried: let the pod template choose fewer nodes "+
+				"(nodeSelector, affinity), or bring the nodes to fewer versions.", kinds, nodeKindsMax)})
+		d.lookAgain(noNodeLook)
+	default:
+		d.tryOnNodes(g)
+	}
+}
+
+// tryOnNodes brings the canaries on all kinds of node one step further.
+func (d *draft) tryOnNodes(g goal) {
+	canaries, refusal := d.lookAtCanaries(g)
+	d.tuning.Status.Canaries = canaries
+	if refusal != nil {
+		d.reject(g.revision, refusal.reason, refusal.message)
+		d.refuse(d.rejection(g.revision))
 		return
 	}
-	if pending := pendingCanaries(canaries); len(pending) > 0 {
-		d.inTrial(g, fmt.Sprintf("Trying the values in pods of the operator's own: read back on %d of %d kinds of node. %s",
-			len(canaries)-len(pending), len(canaries), describeCanary(pending[0])))
+	kinds, pending := len(d.NodeKinds), pendingCanaries(canaries)
+	if tried := len(canaries) - len(pending); tried < kinds {
+		message := fmt.Sprintf("Trying the values in pods of the operator's own: read back on %d of %d kinds of node.", tried, kinds)
+		if len(pending) > 0 {
+			message += " " + describeCanary(pending[0])
+		}
+		d.inTrial(g, message)
 		d.lookAgain(canaryLook)
 		return
 	}
 	if len(pendingCanaries(d.before.Canaries)) > 0 || len(d.before.Canaries) < len(canaries) {
 		// What the canaries brought is written down before the values are: a spec with values whose trial nobody
 		// remembers would be taken for somebody else's.
-		d.inTrial(g, fmt.Sprintf("Read back on all %d kinds of node.", len(canaries)))
+		d.inTrial(g, fmt.Sprintf("Read back on every kind of node (%d).", kinds))
 		d.lookAgain(rolloutLook)
 		return
 	}
-	d.putIn(g, len(canaries))
+	d.putIn(g)
+}
+
+// lookAtCanaries brings the canaries up to date: those that are done, and as many others as may be under way. It returns
+// why the values must not be used, if that is what one shows.
+func (d *draft) lookAtCanaries(g goal) ([]v1alpha1.Canary, *obstacle) {
+	var canaries []v1alpha1.Canary
+	underWay := 0
+	for _, kind := range d.NodeKinds {
+		canary := d.knownCanary(g.revision, kind)
+		if canary.Outcome != outcomeMeasured {
+			if underWay == canariesAtOnce {
+				continue
+			}
+			underWay++
+		}
+		refusal := d.look(&canary, g)
+		canaries = append(canaries, canary)
+		if refusal != nil {
+			return canaries, refusal
+		}
+	}
+	return canaries, nil
 }
 
 // inTrial says that values are being tried. Values that are in force keep their own state meanwhile.
@@ -94,21 +128,26 @@ func (d *draft) refuse(o obstacle) {
 }
 
 // putIn puts values that were tried into the spec.
-func (d *draft) putIn(g goal, kinds int) {
+func (d *draft) putIn(g goal) {
 	d.setSpec(g)
 	d.tuning.Status.Undo = nil
 	d.tuning.Status.Rollout = &v1alpha1.RolloutStatus{Revision: g.revision, StartedAt: &metav1.Time{Time: d.startTime()}}
 	d.count(g)
-	message := fmt.Sprintf("Read back in a canary on %d kind(s) of node; new pods of the workload get the values from now on.", kinds)
+	message := fmt.Sprintf("Read back in a canary on every kind of node (%d); new pods of the workload get the values from now on.",
+		len(d.NodeKinds))
 	d.record(g.revision, v1alpha1.ReasonApplying, message)
 	d.progress(v1alpha1.ReasonApplying, message)
 	d.lookAgain(rolloutLook)
 }
 
-// knownCanary is the canary of a revision on a kind of node as the status knows it, or a new one.
+// knownCanary is the canary of a revision on a kind of node as the status knows it, or a new one. One without a pod goes
+// to the node of today: that of an earlier attempt may be gone.
 func (d *draft) knownCanary(revision string, kind NodeKind) v1alpha1.Canary {
 	for _, canary := range d.before.Canaries {
 		if canary.Revision == revision && canary.NodeKind == kind.Name {
+			if canary.UID == "" {
+				canary.Node = kind.Node
+			}
 			return canary
 		}
 	}
