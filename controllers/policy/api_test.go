@@ -26,6 +26,7 @@ import (
 // The controller on a real API server, with its manifests and its rights. Pods are played by the test.
 func TestOnAnAPIServer(t *testing.T) {
 	c := startCluster(t)
+	c.addNode(t, "ready-node")
 	port := serveObserver(t)
 	var forgets atomic.Bool
 	stop := c.startManager(t, &forgets, port)
@@ -35,6 +36,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	t.Run("a workload on the node's network stalls", func(t *testing.T) { hostNetwork(t, c) })
 	t.Run("a pod that is lost or refused is an outcome", func(t *testing.T) { lostAndRefused(t, c) })
 	t.Run("one probe at a time on a target", func(t *testing.T) { oneAtATime(t, c) })
+	t.Run("the probe of a server is counted on a node", func(t *testing.T) { serverAlone(t, c) })
 	t.Run("a suspended policy stops", func(t *testing.T) { suspended(t, c) })
 	t.Run("an observer is added and read", func(t *testing.T) { observing(t, c) })
 	t.Run("a pod whose creation was not recorded is found again", func(t *testing.T) { forgotten(t, c, &forgets) })
@@ -232,6 +234,22 @@ func oneAtATime(t *testing.T, c *cluster) {
 	s.finish(t, first)
 	s.finish(t, s.liveProbe(t, "b"))
 	s.waitFor(t, "b", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+func serverAlone(t *testing.T, c *cluster) {
+	s := c.newShop(t, "server-alone")
+	s.addService(t, "server", "198.18.1.1")
+	s.addPolicy(t, "p", func(spec *v1alpha1.ConnectionPolicySpec) { spec.From = nil }, "server")
+	probe := s.liveProbe(t, "p")
+	if node := probe.Annotations[v1alpha1.AnnotationNode]; node != "ready-node" || probe.Spec.NodeName != "" || probe.Spec.Affinity == nil {
+		t.Errorf("the pod is for node %q, with affinity %+v", node, probe.Spec.Affinity)
+	}
+	s.finish(t, probe)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	run := s.policy(t, "p").Status.Links[0].Run
+	if run.Phase != v1alpha1.RunFinished || len(run.Pods) != 1 || run.Pods[0].Node != "ready-node" {
+		t.Errorf("run %+v", run)
+	}
 }
 
 func suspended(t *testing.T, c *cluster) {

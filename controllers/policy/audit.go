@@ -46,7 +46,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if known.Target != nil && known.Target.URL != l.target.url {
 		known.Vantages = nil // they tell of something else
 	}
-	standing := mergeVantages(known.Vantages, freshVantages(s, l), l.status.Run, nodesOf(s), metav1.NewTime(s.now))
+	standing := mergeVantages(known.Vantages, freshVantages(s, l), l.status.Run, s.vantageChoice(), metav1.NewTime(s.now))
 	if len(standing) == 0 && !slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.outcome != "" }) {
 		return nil // nothing was seen yet
 	}
@@ -79,13 +79,6 @@ func freshVantages(s *scope, l *link) []v1alpha1.Vantage {
 		}
 	}
 	return fresh
-}
-
-func nodesOf(s *scope) []string {
-	if s.policy.Spec.From == nil {
-		return []string{anywhere}
-	}
-	return vantages(s.source.pods)
 }
 
 // writeReport writes a link's report. Nil without an error: the name is another policy's report's, or the namespace is

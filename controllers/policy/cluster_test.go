@@ -37,7 +37,7 @@ const (
 	patience = 30 * time.Second
 )
 
-// cluster is an API server with the operator's manifests and without nodes: the tests play the kubelet.
+// cluster is an API server with the operator's manifests and without kubelets: the tests play them.
 type cluster struct {
 	config *rest.Config
 	scheme *runtime.Scheme
@@ -59,6 +59,24 @@ func startCluster(t *testing.T) *cluster {
 	}
 	apiserver.Install(t.Context(), t, c.admin, "../../dist/install-apply.yaml")
 	return c
+}
+
+// addNode creates a node that takes pods. The API server taints a new node; this takes the taint away, as the node
+// controller would.
+func (c *cluster) addNode(t *testing.T, name string) {
+	t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelOSStable: "linux"}}}
+	if err := c.admin.Create(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	node.Spec.Taints = nil
+	if err := c.admin.Update(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	if err := c.admin.Status().Update(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // forgetful is a client whose status writes fail while told so: the operator dies before it has recorded what it did.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -82,17 +81,5 @@ func TestReadEvery(t *testing.T) {
 		if got := readEvery(test.mode, test.deciding, test.percent); got != test.want {
 			t.Errorf("%+v: %s", test, got)
 		}
-	}
-}
-
-func TestVantages(t *testing.T) {
-	ended := sourcePod("e", "n3", 1, "")
-	ended.Status.Phase = corev1.PodFailed
-	pods := []corev1.Pod{
-		sourcePod("a", "n1", 1, ""), sourcePod("b", "n2", 1, "-"), sourcePod("c", "n2", 1, ""),
-		sourcePod("d", "", 1, ""), sourcePod("x", "n4", 1, "x"), ended,
-	}
-	if got := strings.Join(vantages(pods), " "); got != "n2 n1" {
-		t.Errorf("vantages %s", got)
 	}
 }

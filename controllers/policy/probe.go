@@ -87,12 +87,8 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		run:         l.status.Run,
 		pods:        map[string]podReading{},
 	}
-	switch {
-	case s.source.trouble.any() || l.trouble.any():
-	case s.policy.Spec.From == nil:
-		in.nodes = []string{anywhere}
-	default:
-		in.nodes = vantages(s.source.pods)
+	if !s.source.trouble.any() && !l.trouble.any() {
+		in.vantages = s.vantageChoice()
 	}
 	for i := range s.pods {
 		in.pods[s.pods[i].Name] = readingOf(&s.pods[i], s.now)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -151,19 +152,24 @@ func TestMergeVantages(t *testing.T) {
 		fresh []v1alpha1.Vantage
 		run   *v1alpha1.ProbeRunStatus
 		nodes []string
-		want  string
+		// enough vantages. 0: as many as for a workload.
+		enough int
+		want   string
 	}{
-		{"first", nil, []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, []string{"n1"}, "a"},
-		{"newer on the same node", []v1alpha1.Vantage{measured("n1", "a", 1)}, []v1alpha1.Vantage{measured("n1", "b", 2)}, nil, []string{"n1"}, "b"},
-		{"the other node stays", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, []v1alpha1.Vantage{measured("n1", "c", 2)}, nil, []string{"n1", "n2"}, "c b"},
-		{"a node that was left goes", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, nil, nil, []string{"n1"}, "a"},
-		{"the last one stays", []v1alpha1.Vantage{measured("n2", "b", 1)}, nil, nil, []string{"n1"}, "b"},
-		{"anywhere", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 2)}, []v1alpha1.Vantage{measured("n3", "c", 3)}, nil, []string{anywhere}, "b c"},
-		{"a failure beside", []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, failing, []string{"n1", "n2"}, "a y"},
-		{"no failure over a result", []v1alpha1.Vantage{measured("n2", "a", 1)}, nil, failing, []string{"n2"}, "a"},
+		{"first", nil, []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, []string{"n1"}, 0, "a"},
+		{"newer on the same node", []v1alpha1.Vantage{measured("n1", "a", 1)}, []v1alpha1.Vantage{measured("n1", "b", 2)}, nil, []string{"n1"}, 0, "b"},
+		{"the other node stays", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, []v1alpha1.Vantage{measured("n1", "c", 2)}, nil, []string{"n1", "n2"}, 0, "c b"},
+		{"a node that was left goes", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 1)}, nil, nil, []string{"n1"}, 0, "a"},
+		{"the last one stays", []v1alpha1.Vantage{measured("n2", "b", 1)}, nil, nil, []string{"n1"}, 0, "b"},
+		{"anywhere", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 2)}, []v1alpha1.Vantage{measured("n3", "c", 3)}, nil, []string{anywhere}, 1, "c"},
+		{"the newest of a server", []v1alpha1.Vantage{measured("n1", "a", 1)}, []v1alpha1.Vantage{measured("n2", "b", 2)}, nil, []string{"n1", "n2"}, 1, "b"},
+		{"no node that takes no pods any more, of a server", []v1alpha1.Vantage{measured("n1", "a", 1), measured("n2", "b", 2)}, nil, nil, []string{"n1", "n3"}, 1, "a"},
+		{"a failure beside", []v1alpha1.Vantage{measured("n1", "a", 1)}, nil, failing, []string{"n1", "n2"}, 0, "a y"},
+		{"no failure over a result", []v1alpha1.Vantage{measured("n2", "a", 1)}, nil, failing, []string{"n2"}, 0, "a"},
 	} {
 		var pods []string
-		for _, v := range mergeVantages(test.known, test.fresh, test.run, test.nodes, metav1.NewTime(begin)) {
+		from := vantageChoice{nodes: test.nodes, enough: cmp.Or(test.enough, vantagesPerRun)}
+		for _, v := range mergeVantages(test.known, test.fresh, test.run, from, metav1.NewTime(begin)) {
 			pods = append(pods, v.Pod)
 		}
 		if got := strings.Join(pods, " "); got != test.want {

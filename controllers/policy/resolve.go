@@ -60,7 +60,7 @@ func (r *Reconciler) resolveSource(ctx context.Context, s *scope) error {
 		return fmt.Errorf("list the pods of %s: %w", name, err)
 	}
 	s.source.pods = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return workloadOf(&pod) != *from || ended(&pod) })
-	if len(vantages(s.source.pods)) == 0 {
+	if len(nodesOf(s.source.pods)) == 0 {
 		s.source.trouble = trouble{v1alpha1.ReasonNoPods, name + " has no pod on a node, so there is no place to measure from"}
 	}
 	return nil
@@ -147,18 +147,27 @@ func serviceNamespace(policy *v1alpha1.ConnectionPolicy, link v1alpha1.Link) str
 	return policy.Namespace
 }
 
-// resolveNodes reads the addresses of the nodes: probes refuse them as targets.
+// resolveNodes reads the nodes.
 func (r *Reconciler) resolveNodes(ctx context.Context, s *scope) error {
 	var nodes corev1.NodeList
 	if err := r.Client.List(ctx, &nodes); err != nil {
 		return fmt.Errorf("list the nodes: %w", err)
 	}
-	for _, node := range nodes.Items {
+	s.keepNodes(nodes.Items)
+	return nil
+}
+
+// keepNodes keeps what matters of the nodes: their addresses, which probes refuse as targets, and where probes may stand
+// that belong to no workload.
+func (s *scope) keepNodes(nodes []corev1.Node) {
+	for _, node := range nodes {
 		for _, address := range node.Status.Addresses {
 			if address.Type == corev1.NodeInternalIP || address.Type == corev1.NodeExternalIP {
 				s.nodeAddresses = append(s.nodeAddresses, address.Address)
 			}
 		}
 	}
-	return nil
+	if s.policy.Spec.From == nil {
+		s.probeNodes = nodesForProbes(s.policy.UID, nodes)
+	}
 }

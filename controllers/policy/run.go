@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// vantagesPerRun is from how many nodes a link is measured in one run, one after the other.
+	// vantagesPerRun is from how many of the workload's nodes a link is measured in one run, one after the other.
 	vantagesPerRun = 2
 	// attemptsForSecond is how many failures a run takes before it is content with the results that it has. A run
 	// without any result goes on, ever more slowly.
@@ -46,16 +46,12 @@ type runInput struct {
 	// requestedAt asks for a run at once. Empty: nobody asks, or the request was answered.
 	requestedAt string
 	interval    time.Duration
-	// nodes to stand on, the best first; anywhere alone if any node will do. Empty: no run can begin.
-	nodes []string
+	vantages    vantageChoice
 	// run as the status holds it. Nil: none yet.
 	run *v1alpha1.ProbeRunStatus
 	// pods are the operator's pods that exist, by name.
 	pods map[string]podReading
 }
-
-// anywhere is a vantage on any node.
-const anywhere = ""
 
 // podReading is what became of a pod that exists.
 type podReading struct {
@@ -139,7 +135,7 @@ func (s *runStep) fail(now time.Time, pod *v1alpha1.ProbePodStatus, outcome resu
 // mustBegin says whether a new run is to begin: the first, one for what is asked for now, one on request, or the next.
 func (in runInput) mustBegin(run *v1alpha1.ProbeRunStatus) bool {
 	switch {
-	case len(in.nodes) == 0:
+	case len(in.vantages.nodes) == 0:
 		return false
 	case run == nil, fingerprintOf(run) != in.fingerprint, in.requestedAt != "":
 		return true
@@ -185,8 +181,8 @@ func (s *runStep) proceed(in runInput) {
 		s.wake = in.now.Add(checkEvery)
 		return
 	}
-	measured, left := vantagesLeft(in.nodes, run)
-	if measured > 0 && (len(left) == 0 || measured >= vantagesPerRun || run.Failures >= attemptsForSecond) {
+	measured, left := vantagesLeft(in.vantages.nodes, run)
+	if measured > 0 && (len(left) == 0 || measured >= in.vantages.enough || run.Failures >= attemptsForSecond) {
 		run.Phase, run.NotBefore = v1alpha1.RunFinished, nil
 		run.FinishedAt = &metav1.Time{Time: in.now.Truncate(time.Second)}
 		s.wake = dueAfter(in.policyUID, in.interval, run)

@@ -19,7 +19,8 @@ var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func asked(run *v1alpha1.ProbeRunStatus, nodes ...string) runInput {
 	return runInput{
 		now: begin, policyUID: "uid", policyName: "p", generation: 1, link: "l", fingerprint: "abc123",
-		interval: 10 * time.Minute, nodes: nodes, run: run, pods: map[string]podReading{},
+		interval: 10 * time.Minute, vantages: vantageChoice{nodes: nodes, enough: vantagesPerRun}, run: run,
+		pods: map[string]podReading{},
 	}
 }
 
@@ -62,6 +63,8 @@ func TestAdvance(t *testing.T) {
 	otherRun.ID = "fedcba-00000000"
 	requested := asked(running(pod("a", "n1", "")), "n1")
 	requested.requestedAt = "now"
+	ofServer := asked(running(pod("a", "n1", "")), "n1", "n2")
+	ofServer.vantages.enough = 1
 
 	for _, test := range []struct {
 		name string
@@ -82,6 +85,8 @@ func TestAdvance(t *testing.T) {
 			phase: v1alpha1.RunRunning, create: "-"},
 		{name: "after the first result the second node", in: with(asked(running(pod("a", "n1", "")), "n1", "n2"), "a", measured),
 			phase: v1alpha1.RunWaiting, create: "n2", lastPod: result.Measured},
+		{name: "one node is enough for a server", in: with(ofServer, "a", measured),
+			phase: v1alpha1.RunFinished, create: "-", lastPod: result.Measured},
 		{name: "one node is enough if there is one alone", in: with(asked(running(pod("a", "n1", "")), "n1"), "a", measured),
 			phase: v1alpha1.RunFinished, create: "-", lastPod: result.Measured},
 		{name: "two nodes are enough of three", in: with(asked(running(pod("a", "n1", result.Measured), pod("b", "n2", "")), "n1", "n2", "n3"), "b", measured),

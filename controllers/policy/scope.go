@@ -28,6 +28,8 @@ type scope struct {
 	tuning *v1alpha1.ConnectionTuning
 	// nodeAddresses are never probed.
 	nodeAddresses []string
+	// probeNodes take the probes of a policy without a workload, the best first.
+	probeNodes []string
 	// observed pods of the source.
 	observed []observed
 

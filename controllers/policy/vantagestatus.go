@@ -18,14 +18,14 @@ const maximumVantages = 4
 // mergeVantages are the vantages that stand after fresh results came in: the newest result of each node, as many as a
 // run has, and the attempts of the present run that brought none. A result on a node that the workload has left does
 // not stand beside others.
-func mergeVantages(known []v1alpha1.Vantage, fresh []v1alpha1.Vantage, run *v1alpha1.ProbeRunStatus, nodes []string, now metav1.Time) []v1alpha1.Vantage {
+func mergeVantages(known []v1alpha1.Vantage, fresh []v1alpha1.Vantage, run *v1alpha1.ProbeRunStatus, from vantageChoice, now metav1.Time) []v1alpha1.Vantage {
 	newestFirst := slices.Concat(fresh, known)
 	slices.SortStableFunc(newestFirst, func(a, b v1alpha1.Vantage) int { return b.Time.Compare(a.Time.Time) })
 	var standing []v1alpha1.Vantage
 	for _, here := range []bool{true, false} {
 		for _, vantage := range newestFirst {
-			isHere := slices.Contains(nodes, vantage.Node) || slices.Contains(nodes, anywhere)
-			enough := len(standing) >= vantagesPerRun || !here && len(standing) > 0
+			isHere := slices.Contains(from.nodes, vantage.Node) || slices.Contains(from.nodes, anywhere)
+			enough := len(standing) >= from.enough || !here && len(standing) > 0
 			if vantage.Outcome == string(result.Measured) && isHere == here && !enough && !hasNode(standing, vantage.Node) {
 				standing = append(standing, vantage)
 			}
