@@ -13,20 +13,21 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of the two ends, from the range set aside for benchmarks (RFC 2544).
+// Addresses of the two ends, from the ranges set aside for benchmarks (RFC 2544) and for documentation (RFC 3849).
 const (
-	ClientAddress = "198.18.99.1"
-	ServerAddress = "198.18.99.2"
+	ClientAddress     = "198.18.99.1"
+	ServerAddress     = "198.18.99.2"
+	ClientAddressIPv6 = "2001:db8:99::1"
+	ServerAddressIPv6 = "2001:db8:99::2"
 )
 
-// Pair is two namespaces joined by a veth pair.
+// Pair is two namespaces joined by a veth pair, or by a Link.
 type Pair struct {
 	client, server string
 }
@@ -46,6 +47,15 @@ func RequireRoot(t *testing.T) {
 // New makes a pair and removes it when the test ends.
 func New(t *testing.T) *Pair {
 	t.Helper()
+	p := newNamespaces(t)
+	ip(t, "-n", p.client, "link", "add", interfaceName, "type", "veth", "peer", "name", interfaceName, "netns", p.server)
+	p.configureAddresses(t)
+	return p
+}
+
+// newNamespaces makes two namespaces that nothing joins yet.
+func newNamespaces(t *testing.T) *Pair {
+	t.Helper()
 	RequireRoot(t)
 	name := uniqueName(t)
 	p := &Pair{client: name + "c", server: name + "s"}
@@ -54,26 +64,38 @@ func New(t *testing.T) *Pair {
 		t.Cleanup(func() { ip(t, "netns", "del", namespace) })
 		ip(t, "-n", namespace, "link", "set", "lo", "up")
 	}
-	ip(t, "-n", p.client, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", p.server)
-	for namespace, address := range map[string]string{p.client: ClientAddress, p.server: ServerAddress} {
-		ip(t, "-n", namespace, "addr", "add", address+"/24", "dev", "eth0")
-		ip(t, "-n", namespace, "link", "set", "eth0", "up")
+	return p
+}
+
+// configureAddresses gives the interfaces of both namespaces their addresses, sets them up and waits until packets pass.
+func (p *Pair) configureAddresses(t *testing.T) {
+	t.Helper()
+	for namespace, addresses := range map[string][2]string{
+		p.client: {ClientAddress, ClientAddressIPv6},
+		p.server: {ServerAddress, ServerAddressIPv6},
+	} {
+		ip(t, "-n", namespace, "addr", "add", addresses[0]+"/24", "dev", interfaceName)
+		// Detecting that another has the same address would take a second, and there is no other.
+		ip(t, "-n", namespace, "addr", "add", addresses[1]+"/64", "dev", interfaceName, "nodad")
+		ip(t, "-n", namespace, "link", "set", interfaceName, "up")
 	}
 	p.InClient(t, func() { waitForLink(t) })
-	return p
 }
 
 // waitForLink waits until packets pass. The kernel finishes setting a link up in the background, up to a second after the
 // command, and drops what is sent before. A port that nobody listens on answers as soon as packets pass; it is one of UDP,
 // so that the counters of TCP stay at zero.
 func waitForLink(t *testing.T) {
-	const closedPort = ServerAddress + ":9"
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if answers(t, closedPort) {
-			return
+	const closedPort = "9"
+	for _, server := range []string{ServerAddress, ServerAddressIPv6} {
+		deadline := time.Now().Add(30 * time.Second)
+		for !answers(t, net.JoinHostPort(server, closedPort)) {
+			if time.Now().After(deadline) {
+				t.Errorf("the link between the namespaces does not come up: no answer of %s", server)
+				return
+			}
 		}
 	}
-	t.Error("the link between the namespaces does not come up")
 }
 
 func answers(t *testing.T, address string) bool {
@@ -153,46 +175,6 @@ func enter(namespace string) error {
 	return unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
 }
 
-// Listen opens a listener in the server's namespace, on a port that the kernel chooses, and closes it when the test ends.
-func (p *Pair) Listen(t *testing.T) net.Listener {
-	t.Helper()
-	var listener net.Listener
-	var err error
-	p.InServer(t, func() {
-		var config net.ListenConfig
-		listener, err = config.Listen(t.Context(), "tcp", ServerAddress+":0")
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	return listener
-}
-
-// Hold accepts all that knocks at a listener and keeps it open, without reading, until the test ends. A connection that
-// nothing refers to would be closed by the garbage collector.
-func Hold(t *testing.T, listener net.Listener) {
-	t.Helper()
-	var held sync.WaitGroup
-	var connections []net.Conn
-	held.Go(func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connections = append(connections, connection)
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		held.Wait()
-		for _, connection := range connections {
-			_ = connection.Close()
-		}
-	})
-}
-
 // AddressOf is the address and port that a listener has.
 func AddressOf(t *testing.T, listener net.Listener) netip.AddrPort {
 	t.Helper()
@@ -207,10 +189,22 @@ func AddressOf(t *testing.T, listener net.Listener) netip.AddrPort {
 func (p *Pair) Sysctl(t *testing.T, name, value string) {
 	t.Helper()
 	var err error
-	p.InClient(t, func() {
-		err = os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
-	})
+	p.InClient(t, func() { err = setSysctl(name, value) })
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// SysctlServer sets a sysctl in the server's namespace.
+func (p *Pair) SysctlServer(t *testing.T, name, value string) {
+	t.Helper()
+	var err error
+	p.InServer(t, func() { err = setSysctl(name, value) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setSysctl(name, value string) error {
+	return os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
 }
