@@ -76,6 +76,8 @@ func parseSocket(body []byte) (Socket, error) {
 		return Socket{}, errShort
 	}
 	s := Socket{
+		// Two 32-bit words, the low one first (net/core/sock_diag.c, sock_diag_save_cookie).
+		Cookie:       uint64(binary.NativeEndian.Uint32(body[48:]))<<32 | uint64(binary.NativeEndian.Uint32(body[44:])),
 		State:        State(body[1]),
 		Timer:        Timer(body[2]),
 		Expires:      time.Duration(binary.NativeEndian.Uint32(body[52:])) * time.Millisecond,

@@ -62,7 +62,9 @@ const (
 
 // Socket is one TCP socket of the namespace.
 type Socket struct {
-	State State
+	// Cookie names a full socket for its whole life, as no port can. The remainder of one (TimeWait) has another.
+	Cookie uint64
+	State  State
 	// Local and Remote are this end and the other. IPv4 addresses of sockets of family IPv6 come as IPv4.
 	Local, Remote netip.AddrPort
 	Timer         Timer
