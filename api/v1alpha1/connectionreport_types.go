@@ -106,6 +106,10 @@ type ReportTarget struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url,omitempty"`
+	// key names the target to the limits: links with the same key are never probed at the same time.
+	// +optional
+	// +kubebuilder:validation:MaxLength=300
+	Key string `json:"key,omitempty"`
 	// addresses are the ip:port tuples that sockets to this target name: the Service's virtual address, or the
 	// endpoints' own.
 	// +optional

@@ -86,7 +86,8 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		ObservedTime: &now,
 		Source:       s.policy.Spec.From,
 		Target: &v1alpha1.ReportTarget{
-			Name: l.target.name, URL: l.target.url, Addresses: in.Addresses, ReadyEndpoints: l.target.readyEndpoints,
+			Name: l.target.name, URL: l.target.url, Key: l.target.key,
+			Addresses: in.Addresses, ReadyEndpoints: l.target.readyEndpoints,
 		},
 		Vantages:   vantages,
 		Observers:  observerReadings(s.observed, audit.PortUses(in)),

@@ -89,6 +89,15 @@ func TestFitIsBounded(t *testing.T) {
 	}
 }
 
+// TestReportHasTheTargetsKey: canaries read from the report under which key probes take their place at the target.
+func TestReportHasTheTargetsKey(t *testing.T) {
+	s := &scope{policy: &v1alpha1.ConnectionPolicy{}, now: begin}
+	l := &link{target: target{name: "shop/server:80", url: "tcp://server.shop.svc:80", key: "198.19.0.1:80"}}
+	if got := reportStatus(s, l, nil, nil).Target; got.Key != l.target.key || got.Name != l.target.name || got.URL != l.target.url {
+		t.Errorf("the report's target is %+v, want that of %+v", got, l.target)
+	}
+}
+
 func TestSignificant(t *testing.T) {
 	base := func() *v1alpha1.ConnectionReportStatus {
 		return &v1alpha1.ConnectionReportStatus{
@@ -123,6 +132,7 @@ func TestSignificant(t *testing.T) {
 		{"another run of the same kind", func(s *v1alpha1.ConnectionReportStatus) { s.Vantages[0].Pod = "b" }, time.Minute, false},
 		{"another node", func(s *v1alpha1.ConnectionReportStatus) { s.Vantages[0].Node = "n2" }, time.Minute, true},
 		{"another address", func(s *v1alpha1.ConnectionReportStatus) { s.Target.Addresses = []string{"198.19.0.2:80"} }, time.Minute, true},
+		{"another key", func(s *v1alpha1.ConnectionReportStatus) { s.Target.Key = "198.19.0.2:80" }, time.Minute, true},
 		{"another pod", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Pod = "d" }, time.Minute, true},
 		{"a stamp", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Tuning = "t.1" }, time.Minute, true},
 		{"a sysctl", func(s *v1alpha1.ConnectionReportStatus) {

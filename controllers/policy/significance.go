@@ -59,7 +59,7 @@ func targetDiffers(old, next *v1alpha1.ReportTarget) bool {
 	if old == nil || next == nil {
 		return old != next
 	}
-	return old.Name != next.Name || old.URL != next.URL || !slices.Equal(old.Addresses, next.Addresses)
+	return old.Name != next.Name || old.URL != next.URL || old.Key != next.Key || !slices.Equal(old.Addresses, next.Addresses)
 }
 
 func vantagesDiffer(old, next []v1alpha1.Vantage) bool {

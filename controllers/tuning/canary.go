@@ -20,10 +20,11 @@ import (
 // canaryLimits bound what a canary costs its target: enough to see that connections can be opened with the values.
 var canaryLimits = v1alpha1.ProbeLimits{Connections: 20, RequestsPerSecond: 10, Seconds: 15}
 
-// canaryTarget is the link that canaries measure.
+// canaryTarget is the link that canaries measure. Its key is that of the link's probes, so that a canary and a probe do
+// not knock at one target at once.
 type canaryTarget struct {
-	policy, link, url, address string
-	protocol                   v1alpha1.Protocol
+	policy, link, url, key string
+	protocol               v1alpha1.Protocol
 }
 
 // chooseCanaryTarget takes the first link that demands something and was measured before.
@@ -33,13 +34,10 @@ func chooseCanaryTarget(policies []v1alpha1.ConnectionPolicy, reports map[string
 	for _, policy := range demandingPolicies(policies) {
 		for _, link := range policy.Spec.To {
 			target := reports[reportName(policy.Name, link.Name)].Status.Target
-			if policy.Spec.Suspend || target == nil || target.URL == "" {
+			if policy.Spec.Suspend || target == nil || target.URL == "" || target.Key == "" {
 				continue
 			}
-			candidate := canaryTarget{policy: policy.Name, link: link.Name, url: target.URL, protocol: link.Protocol, address: target.Name}
-			if len(target.Addresses) > 0 {
-				candidate.address = target.Addresses[0]
-			}
+			candidate := canaryTarget{policy: policy.Name, link: link.Name, url: target.URL, key: target.Key, protocol: link.Protocol}
 			for _, demand := range demands {
 				if demand.PolicyName == policy.Name && demand.LinkName == link.Name {
 					return candidate, true
@@ -69,7 +67,7 @@ func (r *Reconciler) startCanary(ctx context.Context, t *v1alpha1.ConnectionTuni
 		Link:            target.link,
 		Run:             "canary-" + tuner.Revision(start.Values),
 		Role:            v1alpha1.RoleCanary,
-		Target:          probepod.TargetHash(target.address),
+		Target:          probepod.TargetHash(target.key),
 		Image:           r.ProbeImage,
 		Node:            start.Node,
 		NodeSelector:    g.source.template.Spec.NodeSelector,

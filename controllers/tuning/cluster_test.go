@@ -28,6 +28,7 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
 	"github.com/connpolicy/connpolicy/controllers/tuning"
+	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/tuner"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/test/apiserver"
@@ -374,7 +375,8 @@ func (s *shop) report(t *testing.T, stamp string) {
 	report.Status = v1alpha1.ConnectionReportStatus{
 		ObservedTime: &now,
 		Target: &v1alpha1.ReportTarget{
-			Name: "payments:80", URL: "tcp://payments." + s.namespace + ".svc:80", Addresses: []string{"10.0.0.7:80"},
+			Name: "payments:80", URL: "tcp://payments." + s.namespace + ".svc:80", Key: s.targetKey(),
+			Addresses: []string{"10.0.0.7:80", "10.0.0.8:80"},
 		},
 		Observers: []v1alpha1.ObserverReading{reading},
 	}
@@ -382,6 +384,9 @@ func (s *shop) report(t *testing.T, stamp string) {
 		t.Fatal(err)
 	}
 }
+
+// targetKey names the link's target, which is a Service with several addresses of its own, to the limits.
+func (s *shop) targetKey() string { return "payments." + s.namespace + ".svc:80" }
 
 // waitForCanary waits for a canary pod and checks that it is what was asked for.
 func (s *shop) waitForCanary(t *testing.T) *corev1.Pod {
@@ -401,6 +406,9 @@ func (s *shop) waitForCanary(t *testing.T) *corev1.Pod {
 	})
 	if len(found.Spec.SecurityContext.Sysctls) != 2 || found.Annotations[v1alpha1.AnnotationTuning] != "" {
 		t.Errorf("the canary has the sysctls %v and the annotations %v", found.Spec.SecurityContext.Sysctls, found.Annotations)
+	}
+	if got, want := found.Labels[v1alpha1.LabelTarget], probepod.TargetHash(s.targetKey()); got != want {
+		t.Errorf("the canary's target is %s to the limits, want %s as that of probes", got, want)
 	}
 	return &found
 }
