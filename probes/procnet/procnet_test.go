@@ -170,3 +170,14 @@ func FuzzParsePortList(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParsePortRange(f *testing.F) {
+	f.Add("32768 60999")
+	f.Add("1024\t65535")
+	f.Fuzz(func(t *testing.T, text string) {
+		ports, err := parsePortRange(text)
+		if err == nil && (ports.Low < 0 || ports.High > maximumPort || ports.Low > ports.High) {
+			t.Errorf("%q was read as %v", text, ports)
+		}
+	})
+}

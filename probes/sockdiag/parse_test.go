@@ -62,6 +62,23 @@ func TestParseCaptures(t *testing.T) {
 	}
 }
 
+// The capture was made on Linux 6.18 as user 65534: the end of a connection over loopback that sent three times five bytes
+// and got them back.
+func TestParseClosing(t *testing.T) {
+	sockets := parseCapture(t, "linux-6.18-closing.bin")
+	if len(sockets) != 1 {
+		t.Fatalf("%d sockets", len(sockets))
+	}
+	s := sockets[0]
+	if s.State != Close || s.Remote.Port() != 8080 || s.Cookie == 0 || s.Inode != 0 {
+		t.Errorf("%+v", s)
+	}
+	// SYN and FIN count among the bytes acknowledged, the peer's FIN among those received.
+	if s.Info == nil || *s.Info.BytesAcked != 17 || *s.Info.BytesReceived != 16 || *s.Info.BytesSent != 15 {
+		t.Errorf("tcp_info %+v", s.Info)
+	}
+}
+
 func parseCapture(t *testing.T, name string) []Socket {
 	t.Helper()
 	var sockets []Socket
@@ -132,7 +149,7 @@ func TestAllStatesLeavesNoneOut(t *testing.T) {
 }
 
 func FuzzParseDatagram(f *testing.F) {
-	for _, name := range []string{"linux-6.18-family-2.bin", "linux-6.18-family-10.bin", "linux-6.18-family-2-end.bin"} {
+	for _, name := range []string{"linux-6.18-family-2.bin", "linux-6.18-family-10.bin", "linux-6.18-family-2-end.bin", "linux-6.18-closing.bin"} {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

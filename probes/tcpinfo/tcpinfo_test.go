@@ -3,6 +3,7 @@ package tcpinfo
 import (
 	"encoding/binary"
 	"net"
+	"os"
 	"reflect"
 	"testing"
 	"unsafe"
@@ -169,6 +170,11 @@ func TestGetOfARealConnection(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	capture, err := os.ReadFile("testdata/linux-6.18-established.bin")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(capture)
 	f.Add([]byte{})
 	f.Add(make([]byte, unix.SizeofTCPInfo))
 	f.Fuzz(func(t *testing.T, data []byte) {
