@@ -231,6 +231,19 @@ func oneAtATime(t *testing.T, c *cluster) {
 	if pods := s.probes(t, "b"); len(pods) != 0 {
 		t.Errorf("%d pods knock at the target beside the first", len(pods))
 	}
+	var server corev1.Service
+	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "server"}, &server); err != nil {
+		t.Fatal(err)
+	}
+	for name, host := range map[string]string{"by-name": "Server.one-at-a-time.svc.cluster.local.", "by-address": server.Spec.ClusterIP} {
+		s.addPolicy(t, name, func(spec *v1alpha1.ConnectionPolicySpec) {
+			spec.To = []v1alpha1.Link{{Name: "l", Protocol: v1alpha1.ProtocolTCP, Endpoint: &v1alpha1.Endpoint{Host: host, Port: 80}}}
+		})
+		s.waitFor(t, name, v1alpha1.ConditionProbed, metav1.ConditionUnknown, v1alpha1.ReasonWaiting)
+		if err := c.admin.Delete(t.Context(), s.policy(t, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.finish(t, first)
 	s.finish(t, s.liveProbe(t, "b"))
 	s.waitFor(t, "b", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)

@@ -117,10 +117,18 @@ func workloadOf(pod *corev1.Pod) v1alpha1.WorkloadReference {
 }
 
 func (r *Reconciler) resolveLink(ctx context.Context, s *scope, l *link) error {
+	namespace := "" // the hosts of Services are full names
 	if l.spec.Service == nil {
-		l.target = endpointTarget(l.spec)
-		return nil
+		l.target, namespace = endpointTarget(l.spec), s.policy.Namespace
+	} else if err := r.resolveService(ctx, s, l); err != nil || l.trouble.any() {
+		return err
 	}
+	var err error
+	l.target.key, err = r.resolveKey(ctx, namespace, l.target.host, l.target.port)
+	return err
+}
+
+func (r *Reconciler) resolveService(ctx context.Context, s *scope, l *link) error {
 	key := client.ObjectKey{Namespace: serviceNamespace(s.policy, l.spec), Name: l.spec.Service.Name}
 	var service corev1.Service
 	err := r.Client.Get(ctx, key, &service)

@@ -24,6 +24,7 @@ const (
 	indexSource       = "connpolicy.source"
 	indexService      = "connpolicy.service"
 	indexReportPolicy = "connpolicy.reportPolicy"
+	indexClusterIP    = "connpolicy.clusterIP"
 
 	// policiesAtOnce bounds the reconciles that run at once; they wait for observers most of the time.
 	policiesAtOnce = 4
@@ -81,6 +82,11 @@ func index(ctx context.Context, indexer client.FieldIndexer) error {
 		return []string{object.(*v1alpha1.ConnectionReport).Spec.PolicyName}
 	}); err != nil {
 		return fmt.Errorf("index reports by their policy: %w", err)
+	}
+	if err := indexer.IndexField(ctx, &corev1.Service{}, indexClusterIP, func(object client.Object) []string {
+		return clusterIPKeys(object.(*corev1.Service))
+	}); err != nil {
+		return fmt.Errorf("index Services by their addresses: %w", err)
 	}
 	return nil
 }

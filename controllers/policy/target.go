@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,10 @@ type target struct {
 	name string
 	// url for the probe.
 	url string
+	// host and port that stand for the target: those that the link names, or those of its Service.
+	host, port string
 	// key names the target to the limits: its address and port, or its name and port where that has several addresses.
+	// It is the same for all links to the target.
 	key string
 	// addresses that sockets to the target name, as far as the cluster knows them.
 	addresses []string
@@ -40,21 +42,13 @@ func (t trouble) any() bool { return t.reason != "" }
 
 // endpointTarget is the target of a link to a host and port.
 func endpointTarget(link v1alpha1.Link) target {
-	hostPort := net.JoinHostPort(link.Endpoint.Host, strconv.Itoa(int(link.Endpoint.Port)))
-	t := target{name: hostPort, url: url(link, hostPort), key: targetKey(link.Endpoint.Host, link.Endpoint.Port)}
+	t := target{host: link.Endpoint.Host, port: strconv.Itoa(int(link.Endpoint.Port))}
+	hostPort := net.JoinHostPort(t.host, t.port)
+	t.name, t.url = hostPort, url(link, hostPort)
 	if net.ParseIP(link.Endpoint.Host) != nil {
 		t.addresses = []string{hostPort}
 	}
 	return t
-}
-
-// targetKey is the same for all spellings of one host: an address has many, and a name may end in a dot.
-func targetKey(host string, port int32) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if address, err := netip.ParseAddr(host); err == nil {
-		host = address.Unmap().String()
-	}
-	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // serviceTarget is the target of a link to a Service. Sockets to a Service name its virtual address; sockets to a
@@ -65,12 +59,11 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 	if found.any() {
 		return target{}, found
 	}
-	host := service.Name + "." + service.Namespace + ".svc"
-	t := target{name: name + ":" + strconv.Itoa(int(port.Port))}
+	t := target{host: hostOf(service), port: strconv.Itoa(int(port.Port))}
+	t.name = name + ":" + t.port
 
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		t.key = targetKey(service.Spec.ExternalName, port.Port)
-		t.url = url(link, net.JoinHostPort(host, strconv.Itoa(int(port.Port))))
+		t.url = url(link, net.JoinHostPort(nameOfService(service), t.port))
 		return t, trouble{}
 	}
 	ready := readyEndpoints(port.Name, slicesOfService)
@@ -78,19 +71,16 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 	if len(ready) == 0 {
 		return t, trouble{v1alpha1.ReasonNoEndpoints, fmt.Sprintf("Service %s has no ready endpoint for port %d", name, port.Port)}
 	}
-	number := strconv.Itoa(int(port.Port))
 	if service.Spec.ClusterIP == corev1.ClusterIPNone {
 		// The name of a headless Service leads to the pods themselves, on the port that they listen on.
-		_, number, _ = net.SplitHostPort(ready[0])
+		_, t.port, _ = net.SplitHostPort(ready[0])
 		t.addresses = ready[:min(len(ready), maximumAddresses)]
-		t.key = net.JoinHostPort(host, number)
 	} else {
 		for _, ip := range clusterIPs(service) {
-			t.addresses = append(t.addresses, net.JoinHostPort(ip, number))
+			t.addresses = append(t.addresses, net.JoinHostPort(ip, t.port))
 		}
-		t.key = t.addresses[0]
 	}
-	t.url = url(link, net.JoinHostPort(host, number))
+	t.url = url(link, net.JoinHostPort(nameOfService(service), t.port))
 	return t, trouble{}
 }
 
@@ -158,6 +148,11 @@ func nameOf(port discoveryv1.EndpointPort) string {
 		return ""
 	}
 	return *port.Name
+}
+
+// nameOfService is the name of a Service in every pod, whatever the cluster's domain.
+func nameOfService(service *corev1.Service) string {
+	return service.Name + "." + service.Namespace + ".svc"
 }
 
 func clusterIPs(service *corev1.Service) []string {

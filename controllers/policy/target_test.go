@@ -74,7 +74,7 @@ func TestServiceTarget(t *testing.T) {
 			if found.any() {
 				return
 			}
-			if got.url != test.url || got.key != test.key || !slices.Equal(got.addresses, test.addresses) {
+			if got.url != test.url || targetKey(got.host, got.port) != test.key || !slices.Equal(got.addresses, test.addresses) {
 				t.Errorf("got %+v", got)
 			}
 			if test.ready > 0 && (got.readyEndpoints == nil || *got.readyEndpoints != test.ready) {
@@ -86,26 +86,13 @@ func TestServiceTarget(t *testing.T) {
 
 func TestEndpointTarget(t *testing.T) {
 	for host, want := range map[string]target{
-		"Bank.Example": {name: "Bank.Example:443", url: "tcp://Bank.Example:443", key: "bank.example:443"},
-		"198.18.0.9":   {name: "198.18.0.9:443", url: "tcp://198.18.0.9:443", key: "198.18.0.9:443", addresses: []string{"198.18.0.9:443"}},
-		"fd00::9":      {name: "[fd00::9]:443", url: "tcp://[fd00::9]:443", key: "[fd00::9]:443", addresses: []string{"[fd00::9]:443"}},
+		"Bank.Example": {name: "Bank.Example:443", url: "tcp://Bank.Example:443", host: "Bank.Example", port: "443"},
+		"198.18.0.9":   {name: "198.18.0.9:443", url: "tcp://198.18.0.9:443", host: "198.18.0.9", port: "443", addresses: []string{"198.18.0.9:443"}},
+		"fd00::9":      {name: "[fd00::9]:443", url: "tcp://[fd00::9]:443", host: "fd00::9", port: "443", addresses: []string{"[fd00::9]:443"}},
 	} {
 		got := endpointTarget(v1alpha1.Link{Protocol: v1alpha1.ProtocolTCP, Endpoint: &v1alpha1.Endpoint{Host: host, Port: 443}})
-		if got.name != want.name || got.url != want.url || got.key != want.key || !slices.Equal(got.addresses, want.addresses) {
+		if got.name != want.name || got.url != want.url || got.host != want.host || got.port != want.port || !slices.Equal(got.addresses, want.addresses) {
 			t.Errorf("%s: %+v, want %+v", host, got, want)
-		}
-	}
-}
-
-func TestTargetKey(t *testing.T) {
-	for host, want := range map[string]string{
-		"Bank.Example.":     "bank.example:443",
-		"198.18.0.9":        "198.18.0.9:443",
-		"::FFFF:198.18.0.9": "198.18.0.9:443",
-		"FD00:0:0::0009":    "[fd00::9]:443",
-	} {
-		if got := targetKey(host, 443); got != want {
-			t.Errorf("%s: %s, want %s", host, got, want)
 		}
 	}
 }
