@@ -19,7 +19,6 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/result"
-	"github.com/connpolicy/connpolicy/probes/runner"
 )
 
 // environmentBeProbe makes the test binary be the probe, so that tests can run it as a process of its own.
@@ -80,8 +79,10 @@ func TestUsageErrors(t *testing.T) {
 		{"", "Usage"},
 		{"fly", "no command"},
 		{"run", "--target is needed"},
-		{"run --target https://x", "does not speak"},
-		{"run --target http://x --protocol UDP", "does not speak"},
+		{"run --target ftp://x", "none of http, https, ws, wss and tcp"},
+		{"run --target https://x --tls-ca /does/not/exist", "--tls-ca"},
+		{"run --target https://x --tls-key k", "go together"},
+		{"run --target http://x --protocol UDP", "there is no protocol"},
 		{"run --target http://x -o xml", "text or json"},
 		{"run --target http://x --measure handshake,colour", "colour"},
 		{"run --target http://x --limit-rps 0", "above zero"},
@@ -127,7 +128,7 @@ func TestRunWithoutPrivilege(t *testing.T) {
 	var p *process
 	pair.InClient(t, func() {
 		p = start(t, "run", "--target", url, "-o", "json", "--limit-seconds", "4", "--limit-rps", "400",
-			"--limit-connections", "400", "--handshake-samples", "120")
+			"--limit-connections", "400", "--handshake-samples", "120", "--measure", "handshake,timeWait,reuse")
 	})
 	if code := p.wait(); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &p.stderr)
@@ -136,13 +137,14 @@ func TestRunWithoutPrivilege(t *testing.T) {
 	if err := json.Unmarshal(p.stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	for name, meta := range runner.Outcomes(r.Measurements) {
-		if meta.Outcome != result.Measured {
-			t.Errorf("%s: %s: %s", name, meta.Outcome, meta.Cause)
+	outcomes := r.Measurements.Outcomes()
+	for _, name := range []string{"handshake", "timeWait", "reuse"} {
+		if meta := outcomes[name]; meta.Outcome != result.Measured {
+			t.Errorf("%s: %+v", name, meta)
 		}
 	}
-	if len(runner.Outcomes(r.Measurements)) != len(runner.Measurements()) {
-		t.Errorf("outcomes of %v", runner.Outcomes(r.Measurements))
+	if len(outcomes) != 3 {
+		t.Errorf("outcomes %v", outcomes)
 	}
 	if samples := r.Measurements.Handshake.Samples; samples < 120 {
 		t.Errorf("%d samples of handshake, want the 120 asked for", samples)
@@ -268,7 +270,8 @@ func TestSIGTERMHandsOverWhatThereIs(t *testing.T) {
 		t.Errorf("exit code %d after %v: %s", code, took, &p.stderr)
 	}
 	stopped := false
-	for _, meta := range runner.Outcomes(readTermination(t, path).Measurements) {
+	measurements := readTermination(t, path).Measurements
+	for _, meta := range measurements.Outcomes() {
 		stopped = stopped || meta.Outcome == result.Failed && strings.Contains(meta.Cause, "stopped by SIGTERM")
 	}
 	if !stopped {
@@ -285,7 +288,7 @@ func TestRefuseLocal(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
-		for name, meta := range runner.Outcomes(r.Measurements) {
+		for name, meta := range r.Measurements.Outcomes() {
 			if meta.Outcome != result.Skipped || meta.Cause == "" {
 				t.Errorf("%s: %s is %s: %s", host, name, meta.Outcome, meta.Cause)
 			}

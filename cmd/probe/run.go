@@ -29,6 +29,7 @@ type runOptions struct {
 	measure                  []string
 	handshakeSamples         int
 	limits                   budget.Limits
+	tls                      tlsOptions
 	output                   string
 	verbose                  bool
 	terminationFile          string
@@ -38,14 +39,20 @@ type runOptions struct {
 
 func (o *runOptions) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("probe run", pflag.ContinueOnError)
-	f.StringVar(&o.target, "target", "", "what to measure: http://host:port/path or tcp://host:port")
-	f.StringVar(&o.protocol, "protocol", "", "TCP or HTTP; by default what the target's scheme names")
+	f.StringVar(&o.target, "target", "", "what to measure: http://host:port/path, or with https, ws or wss, or tcp://host:port")
+	f.StringVar(&o.protocol, "protocol", "", "TCP, HTTP, HTTPS, HTTP2, GRPC or WebSocket; by default what the target's scheme stands for")
 	f.StringVar(&o.family, "address-family", "any", "any, IPv4 or IPv6")
 	f.StringSliceVar(&o.measure, "measure", nil, "names of measurements, separated by commas; by default all that suit the protocol")
 	f.IntVar(&o.handshakeSamples, "handshake-samples", 0, "samples of handshake to take at least, within the limits; 0: until the median is known well")
 	f.IntVar(&o.limits.Connections, "limit-connections", 200, "connections to open at most")
 	f.IntVar(&o.limits.RequestsPerSecond, "limit-rps", 50, "requests and connections per second at most")
 	f.IntVar(&o.limits.Seconds, "limit-seconds", 30, "seconds to take at most")
+	f.IntVar(&o.limits.IdleSeconds, "limit-idle-seconds", 0, "seconds to watch idle connections for, beyond --limit-seconds; 0: within them")
+	f.IntVar(&o.limits.ParallelRequestsPerSecond, "limit-parallel-rps", 0, "requests per second at most while connections are compared in parallel; 0: as --limit-rps")
+	f.StringVar(&o.tls.ca, "tls-ca", "", "file with the certificates (PEM) of the authorities to trust; by default the system's")
+	f.StringVar(&o.tls.serverName, "tls-server-name", "", "name to expect in the server's certificate; by default the target's host")
+	f.StringVar(&o.tls.certificate, "tls-certificate", "", "file with the certificate (PEM) to show to the server, with --tls-key")
+	f.StringVar(&o.tls.key, "tls-key", "", "file with its key (PEM)")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is going on")
 	f.StringVar(&o.terminationFile, "termination-message", "", "file to write the result to for the operator; then the exit code is 0 whenever it was written")
@@ -61,11 +68,6 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	}
 	if o.output != "text" && o.output != "json" {
 		return runner.Config{}, fmt.Errorf("%w: --output is text or json, not %q", errUsage, o.output)
-	}
-	switch target.Protocol(o.protocol) {
-	case "", target.TCP, target.HTTP:
-	default:
-		return runner.Config{}, fmt.Errorf("%w: this version does not speak the protocol %q; use TCP or HTTP", errUsage, o.protocol)
 	}
 	parsed, err := target.Parse(o.target, target.Protocol(o.protocol))
 	if err != nil {
@@ -90,6 +92,10 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if _, err := runner.Select(o.measure, parsed.Protocol); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	security, err := o.tls.config()
+	if err != nil {
+		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
 	log := func(string, ...any) {}
 	if o.verbose {
 		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
@@ -101,6 +107,7 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		Limits:           o.limits,
 		Measure:          o.measure,
 		HandshakeSamples: o.handshakeSamples,
+		TLS:              security,
 		UserAgent:        "connpolicy-probe/" + version(),
 		Proc:             procnet.New("/proc"),
 		Log:              log,

@@ -9,10 +9,17 @@ import (
 )
 
 func TestValidate(t *testing.T) {
-	if err := (Limits{1, 1, 1}).Validate(); err != nil {
+	if err := (Limits{Connections: 1, RequestsPerSecond: 1, Seconds: 1}).Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, l := range []Limits{{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {-1, 1, 1}} {
+	for _, l := range []Limits{
+		{RequestsPerSecond: 1, Seconds: 1},
+		{Connections: 1, Seconds: 1},
+		{Connections: 1, RequestsPerSecond: 1},
+		{Connections: -1, RequestsPerSecond: 1, Seconds: 1},
+		{Connections: 1, RequestsPerSecond: 1, Seconds: 1, IdleSeconds: -1},
+		{Connections: 1, RequestsPerSecond: 1, Seconds: 1, ParallelRequestsPerSecond: -1},
+	} {
 		if l.Validate() == nil {
 			t.Errorf("%+v is allowed", l)
 		}
@@ -26,7 +33,6 @@ func TestConnectionsEnd(t *testing.T) {
 			if err := b.Turn(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			b.Connected()
 		}
 		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) {
 			t.Errorf("a fourth connection: %v", err)
@@ -120,7 +126,6 @@ func TestSharesLeaveTheRestToThoseAfter(t *testing.T) {
 			if err := b.Turn(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			b.Connected()
 		}
 		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) {
 			t.Errorf("beyond half of the connections: %v", err)
@@ -133,7 +138,6 @@ func TestSharesLeaveTheRestToThoseAfter(t *testing.T) {
 			if err := b.Turn(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			b.Connected()
 		}
 		if err := b.Turn(t.Context(), true); !errors.Is(err, ErrConnections) || b.Spent().Connections != 10 {
 			t.Errorf("%v after %d of 10 connections", err, b.Spent().Connections)

@@ -18,14 +18,23 @@ type Course struct {
 	Samples int
 	// Stop is the reason why no further turn was given, nil if the measurement needed none.
 	Stop error
-	// LastError is the last error of a turn, nil if there was none.
+	// LastError is the last error of a turn, nil if there was none. Errors counts them.
 	LastError error
+	Errors    int
+}
+
+// Failed records the error of a turn; nil is none.
+func (c *Course) Failed(err error) {
+	if err != nil {
+		c.LastError = err
+		c.Errors++
+	}
 }
 
 // Conclude says what became of a measurement: with samples it is measured unless errors or a stop ended it; without any
 // it failed, or was skipped if it had no turn at all.
 func (c Course) Conclude() result.Meta {
-	meta := result.Meta{Outcome: result.Measured, Samples: c.Samples, ElapsedSeconds: time.Since(c.Began).Seconds()}
+	meta := result.Meta{Outcome: result.Measured, Samples: c.Samples, Errors: c.Errors, ElapsedSeconds: time.Since(c.Began).Seconds()}
 	switch {
 	case errors.Is(c.Stop, budget.ErrErrors), errors.Is(c.Stop, budget.ErrStopped):
 		meta.Outcome, meta.Cause = result.Failed, Explain(c.Stop)
@@ -41,6 +50,10 @@ func (c Course) Conclude() result.Meta {
 // Explain adds to an error what it means to somebody who operates the target.
 func Explain(err error) string {
 	var operation *tcpconn.Error
+	var handshake *TLSError
+	if errors.As(err, &handshake) {
+		return explainTLS(handshake)
+	}
 	connecting := errors.As(err, &operation) && operation.Op == "connect"
 	meaning := ""
 	switch {

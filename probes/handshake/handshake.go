@@ -25,6 +25,7 @@ type samples struct {
 	connect, roundTrip, setupShare []float64
 	synRetransmissions             int
 	synKnown                       bool
+	tls                            tlsSamples
 }
 
 // Measure opens connections one after the other until there are atLeast samples and the median is known well, or the
@@ -38,17 +39,17 @@ func Measure(ctx context.Context, peer *exchange.Peer, atLeast int) result.Hands
 		}
 		err := s.take(ctx, peer)
 		peer.Note(err)
-		if err != nil {
-			course.LastError = err
-		}
+		course.Failed(err)
 	}
 	course.Samples = len(s.connect)
-	return s.summarise(course)
+	h := s.summarise(course)
+	h.TLS = s.tls.summarise(peer)
+	return h
 }
 
 // take opens one connection and, over HTTP, makes one request on it. A handshake counts even if the request fails.
 func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
-	connection, err := peer.Connect(ctx)
+	connection, err := s.tls.connect(ctx, peer)
 	if err != nil {
 		var failure *tcpconn.Error
 		if errors.As(err, &failure) {
@@ -58,14 +59,11 @@ func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 	}
 	defer connection.Close()
 	s.connect = append(s.connect, microseconds(connection.ConnectTook))
-	info, err := connection.Info()
-	if err != nil {
-		return err
+	if rtt := connection.Opened.RTTMicroseconds; rtt != nil {
+		s.roundTrip = append(s.roundTrip, float64(*rtt))
 	}
-	if info.RTTMicroseconds != nil {
-		s.roundTrip = append(s.roundTrip, float64(*info.RTTMicroseconds))
-	}
-	s.countSYNs(info.TotalRetrans)
+	s.countSYNs(connection.Opened.TotalRetrans)
+	defer s.tls.see(ctx, peer, connection)
 	if !peer.SpeaksHTTP() {
 		return nil
 	}
@@ -73,8 +71,10 @@ func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 	if err != nil {
 		return err
 	}
-	whole := connection.ConnectTook + took
-	s.setupShare = append(s.setupShare, 100*float64(connection.ConnectTook)/float64(whole))
+	if connection.TLS == nil || !connection.TLS.State.DidResume {
+		setup := connection.SetupTook()
+		s.setupShare = append(s.setupShare, 100*float64(setup)/float64(setup+took))
+	}
 	return nil
 }
 

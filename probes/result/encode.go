@@ -26,26 +26,11 @@ var (
 	ErrBudget = errors.New("the probe result does not fit its budget")
 )
 
-// dropOrder names what is dropped to fit a budget, the first first. The settings are not what a run is for, and a list of
-// reserved ports can be longer than all else.
-var dropOrder = []struct {
-	name string
-	drop func(*Result) bool
-}{
-	{"sysctls", func(r *Result) bool { had := r.Host.Sysctls != nil; r.Host.Sysctls = nil; return had }},
-	{"timeWait", func(r *Result) bool { had := r.Measurements.TimeWait != nil; r.Measurements.TimeWait = nil; return had }},
-	{"reuse", func(r *Result) bool { had := r.Measurements.Reuse != nil; r.Measurements.Reuse = nil; return had }},
-	{"handshake", func(r *Result) bool {
-		had := r.Measurements.Handshake != nil
-		r.Measurements.Handshake = nil
-		return had
-	}},
-}
-
 // EncodeMessage renders r as a termination message of at most budgetBytes. What does not fit is dropped whole and named in
 // Dropped: the settings first, then measurements. It fails with ErrBudget if even the rest does not fit.
 func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
-	for next := 0; ; {
+	drops := dropOrder(&r)
+	for {
 		body, err := json.Marshal(r)
 		if err != nil {
 			return nil, fmt.Errorf("encode the probe result: %w", err)
@@ -55,16 +40,32 @@ func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
 			return append([]byte(header), body...), nil
 		}
 		dropped := false
-		for ; next < len(dropOrder) && !dropped; next++ {
-			if dropOrder[next].drop(&r) {
-				r.Dropped = append(r.Dropped[:len(r.Dropped):len(r.Dropped)], dropOrder[next].name)
-				dropped = true
+		for len(drops) > 0 && !dropped {
+			if dropped = drops[0].drop(); dropped {
+				r.Dropped = append(r.Dropped[:len(r.Dropped):len(r.Dropped)], drops[0].name)
 			}
+			drops = drops[1:]
 		}
 		if !dropped {
 			return nil, fmt.Errorf("%w: %d bytes without any measurement, budget %d", ErrBudget, len(header)+len(body), budgetBytes)
 		}
 	}
+}
+
+// drop takes one thing out of a result and says whether it was there.
+type drop struct {
+	name string
+	drop func() bool
+}
+
+// dropOrder names what is dropped to fit a budget, the first first. The settings are not what a run is for, and a list of
+// reserved ports can be longer than all else.
+func dropOrder(r *Result) []drop {
+	drops := []drop{{"sysctls", func() bool { had := r.Host.Sysctls != nil; r.Host.Sysctls = nil; return had }}}
+	for _, f := range Fields() {
+		drops = append(drops, drop{f.Name, func() bool { return f.Drop(&r.Measurements) }})
+	}
+	return drops
 }
 
 // DecodeMessage reads a termination message. Its errors wrap ErrNoResult, ErrTruncated, ErrCorrupt or ErrVersion.

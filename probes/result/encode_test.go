@@ -110,21 +110,6 @@ func TestMessageFitsEveryBudget(t *testing.T) {
 	}
 }
 
-func TestEveryMeasurementHasItsPlaceInTheDropOrder(t *testing.T) {
-	r := full()
-	for _, entry := range dropOrder {
-		if !entry.drop(&r) {
-			t.Errorf("%s was not there to be dropped", entry.name)
-		}
-		if entry.drop(&r) {
-			t.Errorf("%s was dropped twice", entry.name)
-		}
-	}
-	if !reflect.DeepEqual(r.Measurements, Measurements{}) {
-		t.Errorf("left after dropping everything: %+v", r.Measurements)
-	}
-}
-
 // A namespace may reserve so many ports that their list alone is longer than a termination message.
 func TestLongSettingsDoNotCostTheMeasurements(t *testing.T) {
 	r := full()

@@ -80,9 +80,7 @@ func (m *measurement) turn(ctx context.Context, connect bool, step func(context.
 	}
 	err := step(ctx)
 	m.peer.Note(err)
-	if err != nil {
-		m.course.LastError = err
-	}
+	m.course.Failed(err)
 	return true
 }
 

@@ -46,7 +46,6 @@ func turns(t *testing.T, connections int, share float64) int {
 		b := budget.New(budget.Limits{Connections: connections, RequestsPerSecond: 1e9, Seconds: 1})
 		b.Allow(share)
 		for b.Turn(t.Context(), true) == nil {
-			b.Connected()
 			count++
 		}
 	})

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 
+	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -20,10 +21,22 @@ type Measurement struct {
 	protocols []target.Protocol
 	// weight is its part of the budget, relative to that of the others.
 	weight int
+	// onlyNamed: it may disturb the target or its neighbours, and so is made only when it is asked for by name.
+	onlyNamed bool
+	// allowance gives it its part of the budget. Nil: its share of what the run has left.
+	allowance func(*budget.Budget, budget.Limits, float64)
 	// run makes the measurement and stores it.
 	run func(context.Context, *exchange.Peer, Config, *result.Measurements)
-	// conclude stores the outcome of one that was not made.
-	conclude func(result.Meta, *result.Measurements)
+}
+
+// allow gives the measurement its part of the budget.
+func (m Measurement) allow(b *budget.Budget, limits budget.Limits, share float64) {
+	b.Pace(limits.RequestsPerSecond)
+	if m.allowance != nil {
+		m.allowance(b, limits, share)
+		return
+	}
+	b.Allow(share)
 }
 
 // Measurements returns all measurements in the order in which they are made. The last one uses up what the others leave.
@@ -33,34 +46,31 @@ func Measurements() []Measurement {
 			Name:      "handshake",
 			Does:      "time of connect and the kernel's round trip, SYNs sent again, share of a small transaction that is set-up",
 			Costs:     "a connection a sample, each with one request over HTTP",
-			protocols: []target.Protocol{target.TCP, target.HTTP},
+			protocols: target.Protocols(),
 			weight:    result.HandshakeWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.Handshake = new(handshake.Measure(ctx, peer, config.HandshakeSamples))
 			},
-			conclude: func(meta result.Meta, m *result.Measurements) { m.Handshake = &result.Handshake{Meta: meta} },
 		},
 		{
 			Name:      "timeWait",
 			Does:      "who holds TIME_WAIT after a close, for how long, and the rate of new connections that the ports allow",
 			Costs:     "up to 7 connections and requests, 2 seconds of waiting",
-			protocols: []target.Protocol{target.TCP, target.HTTP},
+			protocols: target.Protocols(),
 			weight:    result.TimeWaitWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.TimeWait = new(timewait.Measure(ctx, peer, config.Proc.AvailablePorts))
 			},
-			conclude: func(meta result.Meta, m *result.Measurements) { m.TimeWait = &result.TimeWait{Meta: meta} },
 		},
 		{
 			Name:      "reuse",
 			Does:      "whether the server keeps a connection, for how many requests, how it ends one; new against reused",
 			Costs:     "a connection a sample, then requests on one connection until the server closes it or the budget ends",
-			protocols: []target.Protocol{target.HTTP},
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
 			weight:    result.ReuseWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
 				m.Reuse = new(reuse.Measure(ctx, peer))
 			},
-			conclude: func(meta result.Meta, m *result.Measurements) { m.Reuse = &result.Reuse{Meta: meta} },
 		},
 	}
 }

@@ -3,6 +3,7 @@ package runner
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -32,8 +33,11 @@ type Config struct {
 	// HandshakeSamples is how many samples the handshake measurement takes at least, if the limits allow it. 0: as many as
 	// its median needs.
 	HandshakeSamples int
-	UserAgent        string
-	Proc             procnet.FS
+	// TLS says what to trust and how to name oneself, and the name to expect. Nil: the system's authorities, the target's
+	// host. It is only used for targets that speak TLS.
+	TLS       *tls.Config
+	UserAgent string
+	Proc      procnet.FS
 	// Log is told what happens, for people who look on.
 	Log func(format string, values ...any)
 }
@@ -48,7 +52,7 @@ func Select(names []string, protocol target.Protocol) ([]Measurement, error) {
 	}
 	return slices.DeleteFunc(all, func(m Measurement) bool {
 		if len(names) == 0 {
-			return !slices.Contains(m.protocols, protocol)
+			return m.onlyNamed || !slices.Contains(m.protocols, protocol)
 		}
 		return !slices.Contains(names, m.Name)
 	}), nil
@@ -74,15 +78,17 @@ func Run(ctx context.Context, config Config) (result.Result, error) {
 		Host:    host(config.Proc),
 	}
 	b := budget.New(config.Limits)
-	remote, outcome, err := locate(ctx, config)
+	remotes, outcome, err := locate(ctx, config)
 	if err != nil {
 		concludeAll(selected, result.Meta{Outcome: outcome, Cause: err.Error()}, &r.Measurements)
 	} else {
-		r.Target.Address = remote.String()
-		config.Log("probing %s", remote)
-		measure(ctx, config, selected, exchange.NewPeer(remote, request(config), b), b, &r.Measurements)
+		r.Target.Address, r.Target.Addresses = remotes[0].String(), named(remotes)
+		config.Log("probing %s", remotes[0])
+		peer := exchange.NewPeer(exchange.Options{Remote: remotes[0], Request: request(config), TLS: security(config), Budget: b})
+		measure(ctx, config, selected, peer, b, &r.Measurements)
 	}
 	r.Spent = b.Spent()
+	r.Statuses = b.Statuses()
 	r.ElapsedSeconds = time.Since(begin).Seconds()
 	return r, nil
 }
@@ -97,25 +103,38 @@ func host(proc procnet.FS) result.Host {
 }
 
 // locate resolves the target and asks the guard. With an error it says what the outcome of all measurements is.
-func locate(running context.Context, config Config) (netip.AddrPort, result.Outcome, error) {
+func locate(running context.Context, config Config) ([]netip.AddrPort, result.Outcome, error) {
 	limit := min(resolveTimeout, time.Duration(config.Limits.Seconds)*time.Second)
 	ctx, cancel := context.WithTimeout(running, limit)
 	defer cancel()
-	remote, err := config.Target.Resolve(ctx, config.Family)
+	remotes, err := config.Target.Resolve(ctx, config.Family)
 	if running.Err() != nil {
-		return netip.AddrPort{}, result.Failed, fmt.Errorf("%w: %w", budget.ErrStopped, context.Cause(running))
+		return nil, result.Failed, fmt.Errorf("%w: %w", budget.ErrStopped, context.Cause(running))
 	}
 	if err != nil {
-		return netip.AddrPort{}, result.Failed, err
+		return nil, result.Failed, err
 	}
-	if err := config.Guard.Check(remote.Addr()); err != nil {
-		return netip.AddrPort{}, result.Skipped, err
+	if err := config.Guard.Check(remotes[0].Addr()); err != nil {
+		return nil, result.Skipped, err
 	}
-	return remote, "", nil
+	return remotes, "", nil
 }
 
+// named says which addresses a name has, if there are several.
+func named(remotes []netip.AddrPort) []string {
+	if len(remotes) < 2 {
+		return nil
+	}
+	addresses := make([]string, len(remotes))
+	for i, remote := range remotes {
+		addresses[i] = remote.Addr().String()
+	}
+	return addresses
+}
+
+// request is what is asked over HTTP/1, nil if that is not spoken.
 func request(config Config) *http1.Request {
-	if config.Target.Protocol != target.HTTP {
+	if config.Target.Protocol != target.HTTP && config.Target.Protocol != target.HTTPS {
 		return nil
 	}
 	return &http1.Request{
@@ -126,13 +145,32 @@ func request(config Config) *http1.Request {
 	}
 }
 
+// security is the client's side of TLS for the target, nil if it speaks none.
+func security(config Config) *tls.Config {
+	if !config.Target.TLS {
+		return nil
+	}
+	c := config.TLS.Clone()
+	if c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if c.ServerName == "" {
+		c.ServerName = config.Target.Host
+	}
+	c.NextProtos = []string{"http/1.1"}
+	if config.Target.Protocol == target.HTTP2 || config.Target.Protocol == target.GRPC {
+		c.NextProtos = []string{"h2"}
+	}
+	return c
+}
+
 func measure(ctx context.Context, config Config, selected []Measurement, peer *exchange.Peer, b *budget.Budget, into *result.Measurements) {
 	weightLeft := 0
 	for _, m := range selected {
 		weightLeft += m.weight
 	}
 	for _, m := range selected {
-		b.Allow(float64(m.weight) / float64(weightLeft))
+		m.allow(b, config.Limits, float64(m.weight)/float64(weightLeft))
 		weightLeft -= m.weight
 		if !slices.Contains(m.protocols, config.Target.Protocol) {
 			m.conclude(unsupported(m, config.Target.Protocol), into)
@@ -161,27 +199,21 @@ func concludeAll(selected []Measurement, meta result.Meta, into *result.Measurem
 	}
 }
 
+// conclude stores the outcome of a measurement that was not made.
+func (m Measurement) conclude(meta result.Meta, into *result.Measurements) {
+	for _, f := range result.Fields() {
+		if f.Name == m.Name {
+			f.Conclude(into, meta)
+		}
+	}
+}
+
 // Failed says whether a measurement of the result failed.
 func Failed(r result.Result) bool {
-	for _, meta := range Outcomes(r.Measurements) {
+	for _, meta := range r.Measurements.Outcomes() {
 		if meta.Outcome == result.Failed {
 			return true
 		}
 	}
 	return false
-}
-
-// Outcomes returns what became of each measurement that was asked for, by name.
-func Outcomes(m result.Measurements) map[string]result.Meta {
-	outcomes := map[string]result.Meta{}
-	if m.Handshake != nil {
-		outcomes["handshake"] = m.Handshake.Meta
-	}
-	if m.TimeWait != nil {
-		outcomes["timeWait"] = m.TimeWait.Meta
-	}
-	if m.Reuse != nil {
-		outcomes["reuse"] = m.Reuse.Meta
-	}
-	return outcomes
 }

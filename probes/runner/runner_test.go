@@ -212,7 +212,7 @@ func TestOneByteASecondEndsAtTheTimeLimit(t *testing.T) {
 func TestRefusedConnections(t *testing.T) {
 	pair := nstest.New(t)
 	r := probe(t.Context(), t, pair, "http://"+nstest.ServerAddress+":9/", quick())
-	for name, meta := range runner.Outcomes(r.Measurements) {
+	for name, meta := range r.Measurements.Outcomes() {
 		if meta.Outcome != result.Failed || !strings.Contains(meta.Cause, "connection refused (nothing listens") {
 			t.Errorf("%s: %s: %q", name, meta.Outcome, meta.Cause)
 		}
@@ -598,7 +598,7 @@ func TestStopWhileTheNameResolves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, meta := range runner.Outcomes(r.Measurements) {
+	for name, meta := range r.Measurements.Outcomes() {
 		if meta.Outcome != result.Failed || !strings.Contains(meta.Cause, "stopped by SIGTERM") {
 			t.Errorf("%s: %s: %q", name, meta.Outcome, meta.Cause)
 		}

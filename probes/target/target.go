@@ -2,12 +2,14 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,66 +17,94 @@ import (
 // Protocol is what is spoken on the connection.
 type Protocol string
 
-// The protocols that this version speaks.
+// The protocols. What begins with a TLS handshake is told by Target.TLS.
 const (
-	TCP  Protocol = "TCP"
-	HTTP Protocol = "HTTP"
+	TCP       Protocol = "TCP"
+	HTTP      Protocol = "HTTP"
+	HTTPS     Protocol = "HTTPS"
+	HTTP2     Protocol = "HTTP2"
+	GRPC      Protocol = "GRPC"
+	WebSocket Protocol = "WebSocket"
 )
+
+// scheme is what a scheme of a URL means. The first of the protocols is the default.
+type scheme struct {
+	name      string
+	port      string // default; empty: the URL must name one
+	tls       bool
+	protocols []Protocol
+}
+
+func schemes() []scheme {
+	return []scheme{
+		{"http", "80", false, []Protocol{HTTP, TCP, HTTP2, GRPC, WebSocket}},
+		{"https", "443", true, []Protocol{HTTPS, TCP, HTTP2, GRPC, WebSocket}},
+		{"tcp", "", false, []Protocol{TCP}},
+		{"ws", "80", false, []Protocol{WebSocket, TCP}},
+		{"wss", "443", true, []Protocol{WebSocket, TCP}},
+	}
+}
+
+// Protocols lists all protocols by their names.
+func Protocols() []Protocol { return []Protocol{TCP, HTTP, HTTPS, HTTP2, GRPC, WebSocket} }
 
 // Target is one endpoint.
 type Target struct {
 	// URL as the user gave it.
 	URL      string
 	Protocol Protocol
+	// TLS: connections begin with a TLS handshake.
+	TLS bool
 	// Host is a name or an IP address, Port a TCP port.
 	Host string
 	Port uint16
-	// HostHeader and RequestTarget are what an HTTP request says: host with port unless it is 80, path with query.
+	// HostHeader and RequestTarget are what an HTTP request says: host with port unless it is the scheme's default, path
+	// with query.
 	HostHeader, RequestTarget string
 }
 
-// Parse reads a URL of the form http://host[:port][/path] or tcp://host:port. protocol overrides the one that the scheme
-// names, if it is not empty: TCP measures an http:// URL without speaking HTTP.
+// Parse reads a URL of the form http://host[:port][/path], with https, ws or wss for http, or tcp://host:port. protocol
+// overrides the one that the scheme stands for, if it is not empty: TCP measures an http:// URL without speaking HTTP.
 func Parse(rawURL string, protocol Protocol) (Target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return Target{}, fmt.Errorf("the target is no URL such as http://host:port/path: %w", err)
 	}
-	t := Target{URL: rawURL, Host: u.Hostname()}
-	port := u.Port()
-	switch u.Scheme {
-	case "http":
-		t.Protocol = HTTP
-		if port == "" {
-			port = "80"
-		}
-	case "tcp":
-		t.Protocol = TCP
-	case "":
+	if u.Scheme == "" {
 		return Target{}, fmt.Errorf("the target %q has no scheme; write http://host:port/path or tcp://host:port", rawURL)
-	default:
-		return Target{}, fmt.Errorf("this version does not speak %q; use http:// or tcp://", u.Scheme)
 	}
+	all := schemes()
+	at := slices.IndexFunc(all, func(s scheme) bool { return s.name == u.Scheme })
+	if at < 0 {
+		return Target{}, fmt.Errorf("the scheme %q is none of http, https, ws, wss and tcp; write http://host:port/path or tcp://host:port", u.Scheme)
+	}
+	known := all[at]
+	t := Target{URL: rawURL, Protocol: known.protocols[0], Host: u.Hostname()}
 	if t.Host == "" {
 		return Target{}, fmt.Errorf("the target %q names no host", rawURL)
 	}
 	if u.User != nil {
 		return Target{}, errors.New("the target must not hold a user name or password")
 	}
+	port := cmp.Or(u.Port(), known.port)
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
 		return Target{}, fmt.Errorf("the target %q needs a port from 1 to 65535", rawURL)
 	}
 	t.Port = uint16(number)
-	if protocol != "" && protocol != t.Protocol {
-		if protocol != TCP {
-			return Target{}, fmt.Errorf("protocol %s needs a target http://…, not %q", protocol, rawURL)
+	if protocol != "" {
+		if !slices.Contains(Protocols(), protocol) {
+			return Target{}, fmt.Errorf("there is no protocol %q; they are %v", protocol, Protocols())
 		}
-		t.Protocol = TCP
+		if !slices.Contains(known.protocols, protocol) {
+			return Target{}, fmt.Errorf("protocol %s needs a target %s, not %q", protocol, wanted(protocol), rawURL)
+		}
+		t.Protocol = protocol
 	}
-	t.HostHeader = u.Host
-	if t.Port == 80 {
-		t.HostHeader = strings.TrimSuffix(t.HostHeader, ":80")
+	t.TLS = known.tls && t.Protocol != TCP
+	t.HostHeader = strings.TrimSuffix(u.Host, ":")
+	if port == known.port {
+		t.HostHeader = strings.TrimSuffix(t.HostHeader, ":"+port)
 	}
 	t.RequestTarget = u.RequestURI()
 	// A query is passed on as it is written, and a space would end the target within it (RFC 9112 section 3.2).
@@ -82,6 +112,17 @@ func Parse(rawURL string, protocol Protocol) (Target, error) {
 		return Target{}, fmt.Errorf("the query of the target %q must be escaped: a space is %%20", rawURL)
 	}
 	return t, nil
+}
+
+// wanted names the URLs that a protocol goes with.
+func wanted(protocol Protocol) string {
+	var urls []string
+	for _, s := range schemes() {
+		if slices.Contains(s.protocols, protocol) {
+			urls = append(urls, s.name+"://…")
+		}
+	}
+	return strings.Join(urls, " or ")
 }
 
 // Family is the address family to choose addresses from.
@@ -94,20 +135,25 @@ const (
 	IPv6      Family = "ip6"
 )
 
-// Resolve asks Go's resolver, unless the host is an address with a zone, and returns the first address of the family.
-func (t Target) Resolve(ctx context.Context, family Family) (netip.AddrPort, error) {
+// Resolve asks Go's resolver, unless the host is an address with a zone, and returns the addresses of the family in the
+// order in which they are to be tried (RFC 6724): at least one.
+func (t Target) Resolve(ctx context.Context, family Family) ([]netip.AddrPort, error) {
 	// Go's resolver loses the zone of a link-local address.
 	if address, err := netip.ParseAddr(t.Host); err == nil && address.Zone() != "" && family != IPv4 {
-		return netip.AddrPortFrom(address, t.Port), nil
+		return []netip.AddrPort{netip.AddrPortFrom(address, t.Port)}, nil
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, string(family), t.Host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("the name does not resolve: %w", err)
+		return nil, fmt.Errorf("the name does not resolve: %w", err)
 	}
 	if len(addresses) == 0 {
-		return netip.AddrPort{}, fmt.Errorf("the name %s has no address of the family asked for", t.Host)
+		return nil, fmt.Errorf("the name %s has no address of the family asked for", t.Host)
 	}
-	return netip.AddrPortFrom(addresses[0].Unmap(), t.Port), nil
+	remotes := make([]netip.AddrPort, len(addresses))
+	for i, address := range addresses {
+		remotes[i] = netip.AddrPortFrom(address.Unmap(), t.Port)
+	}
+	return remotes, nil
 }
 
 // ParseFamily reads any, IPv4 or IPv6.

@@ -2,6 +2,7 @@ package target
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,12 @@ func TestParse(t *testing.T) {
 		{"http://payments:8080/a%20b?c=d", "", Target{Protocol: HTTP, Host: "payments", Port: 8080, HostHeader: "payments:8080", RequestTarget: "/a%20b?c=d"}},
 		{"http://[fd00::1]:8080", HTTP, Target{Protocol: HTTP, Host: "fd00::1", Port: 8080, HostHeader: "[fd00::1]:8080", RequestTarget: "/"}},
 		{"tcp://198.18.0.1:5432", "", Target{Protocol: TCP, Host: "198.18.0.1", Port: 5432, HostHeader: "198.18.0.1:5432", RequestTarget: "/"}},
+		{"https://payments", "", Target{Protocol: HTTPS, TLS: true, Host: "payments", Port: 443, HostHeader: "payments", RequestTarget: "/"}},
+		{"https://payments:80", HTTP2, Target{Protocol: HTTP2, TLS: true, Host: "payments", Port: 80, HostHeader: "payments:80", RequestTarget: "/"}},
+		{"https://payments", TCP, Target{Protocol: TCP, Host: "payments", Port: 443, HostHeader: "payments", RequestTarget: "/"}},
+		{"wss://payments/live", "", Target{Protocol: WebSocket, TLS: true, Host: "payments", Port: 443, HostHeader: "payments", RequestTarget: "/live"}},
+		{"ws://payments:443", "", Target{Protocol: WebSocket, Host: "payments", Port: 443, HostHeader: "payments:443", RequestTarget: "/"}},
+		{"http://payments", GRPC, Target{Protocol: GRPC, Host: "payments", Port: 80, HostHeader: "payments", RequestTarget: "/"}},
 		{"http://payments:8080", TCP, Target{Protocol: TCP, Host: "payments", Port: 8080, HostHeader: "payments:8080", RequestTarget: "/"}},
 	} {
 		c.want.URL = c.url
@@ -32,8 +39,11 @@ func TestParseErrorsSayWhatToDo(t *testing.T) {
 		protocol Protocol
 		want     string
 	}{
-		{"https://payments", "", "does not speak"},
-		{"payments:8080", "", "use http:// or tcp://"},
+		{"ftp://payments", "", "none of http, https, ws, wss and tcp"},
+		{"payments:8080", "", "write http://"},
+		{"http://payments", HTTPS, "protocol HTTPS needs a target https://…"},
+		{"ws://payments", HTTP2, "needs a target http://… or https://…"},
+		{"http://payments", "SPDY", "there is no protocol"},
 		{"/path", "", "no scheme"},
 		{"http://", "", "no host"},
 		{"tcp://payments", "", "needs a port"},
@@ -65,21 +75,21 @@ func TestParseFamily(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	literal := Target{Host: "198.18.0.1", Port: 80}
-	if got, err := literal.Resolve(t.Context(), AnyFamily); err != nil || got != netip.MustParseAddrPort("198.18.0.1:80") {
+	if got, err := literal.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("198.18.0.1:80")}) {
 		t.Errorf("an address resolves to %v, %v", got, err)
 	}
 	if got, err := literal.Resolve(t.Context(), IPv6); err == nil {
 		t.Errorf("an IPv4 address has the IPv6 address %v", got)
 	}
 	zoned := Target{Host: "fe80::1%eth0", Port: 80}
-	if got, err := zoned.Resolve(t.Context(), AnyFamily); err != nil || got != netip.MustParseAddrPort("[fe80::1%eth0]:80") {
+	if got, err := zoned.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("[fe80::1%eth0]:80")}) {
 		t.Errorf("a link-local address resolves to %v, %v", got, err)
 	}
 	if got, err := zoned.Resolve(t.Context(), IPv4); err == nil {
 		t.Errorf("an IPv6 address has the IPv4 address %v", got)
 	}
 	mapped := Target{Host: "::ffff:127.0.0.1", Port: 80}
-	if got, err := mapped.Resolve(t.Context(), AnyFamily); err != nil || got != netip.MustParseAddrPort("127.0.0.1:80") {
+	if got, err := mapped.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80")}) {
 		t.Errorf("a mapped address resolves to %v, %v", got, err)
 	}
 }

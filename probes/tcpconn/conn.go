@@ -42,7 +42,8 @@ func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Conn is an established TCP connection. It must not be used from two goroutines at once.
+// Conn is an established TCP connection. One goroutine may read from it while another writes to it; Close must not be
+// called while either does.
 type Conn struct {
 	fd int
 }
@@ -203,6 +204,14 @@ func (c *Conn) Ended() error {
 // CloseWrite tells the peer that this end sends nothing more. What the peer sends can still be read.
 func (c *Conn) CloseWrite() error {
 	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+		return &Error{Op: "shutdown", Err: err}
+	}
+	return nil
+}
+
+// Shutdown ends both directions, so that whoever waits on the connection wakes up. The connection must still be closed.
+func (c *Conn) Shutdown() error {
+	if err := unix.Shutdown(c.fd, unix.SHUT_RDWR); err != nil {
 		return &Error{Op: "shutdown", Err: err}
 	}
 	return nil

@@ -76,9 +76,7 @@ func (m *measurement) turn(ctx context.Context, step func(context.Context) error
 	}
 	err := step(ctx)
 	m.peer.Note(err)
-	if err != nil {
-		m.course.LastError = err
-	}
+	m.course.Failed(err)
 	return true
 }
 
@@ -115,7 +113,7 @@ func (m *measurement) hangUp(ctx context.Context, connection *exchange.Connectio
 		if err := m.peer.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
-		m.course.LastError = errNotClosed
+		m.course.Failed(errNotClosed)
 		return nil
 	default:
 		return ended
@@ -215,7 +213,7 @@ func (m *measurement) look(ctx context.Context, scenario string, local netip.Add
 		}
 	}
 	// Not found out, and no error of the target that should end the run.
-	m.course.LastError = errNotClosed
+	m.course.Failed(errNotClosed)
 	return nil
 }
 

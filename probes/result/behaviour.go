@@ -1,0 +1,163 @@
+package result
+
+// PipeliningVerdict is what a server does with requests that arrive before it has answered the one before (RFC 9112
+// section 9.3.2).
+type PipeliningVerdict string
+
+// The verdicts.
+const (
+	// PipeliningInOrder: all are answered, in order, and worked on without waiting for the client.
+	PipeliningInOrder PipeliningVerdict = "inOrder"
+	// PipeliningSerial: all are answered, in order, one round trip each: what had arrived early was not begun early.
+	PipeliningSerial PipeliningVerdict = "serial"
+	// PipeliningClosed: the connection was closed or reset before all were answered.
+	PipeliningClosed PipeliningVerdict = "closed"
+	// PipeliningOutOfOrder: an answer belongs to another request.
+	PipeliningOutOfOrder PipeliningVerdict = "outOfOrder"
+	// PipeliningRefused: the later requests were answered with an error, or never.
+	PipeliningRefused PipeliningVerdict = "refused"
+)
+
+// Pipelining is what becomes of several requests sent at once on one connection.
+type Pipelining struct {
+	Meta
+	Verdict PipeliningVerdict `json:"verdict,omitempty"`
+	// Answered of the requests sent at once.
+	Answered *Count `json:"answered,omitempty"`
+	// PipelinedMicroseconds is the time of the whole pipeline, SerialMicroseconds of the same requests one after the other.
+	PipelinedMicroseconds *Distribution `json:"pipelinedMicroseconds,omitempty"`
+	SerialMicroseconds    *Distribution `json:"serialMicroseconds,omitempty"`
+}
+
+// Closing is how a server behaves at the end of a connection.
+type Closing struct {
+	Meta
+	// HalfClose says whether a request is answered after this end has closed its sending side (RFC 9293 section 3.6).
+	HalfClose *bool `json:"halfClose,omitempty"`
+	// UnreadDataLost says whether a response was destroyed by a reset because the server closed with unread data (RFC 9112
+	// section 9.6; RFC 1122 section 4.2.2.13).
+	UnreadDataLost *bool `json:"unreadDataLost,omitempty"`
+	// LingerSeconds is how long the server goes on reading after it closed its side. Nil: it did not, or it was not seen.
+	LingerSeconds *float64 `json:"lingerSeconds,omitempty"`
+	// Truncated says whether a response ended before the length that it announced.
+	Truncated *bool `json:"truncated,omitempty"`
+}
+
+// WebSocket is whether WebSocket connections (RFC 6455) pass every hop, and how they behave.
+type WebSocket struct {
+	Meta
+	// Upgraded says whether the opening handshake succeeded; Status is the HTTP status that answered it.
+	Upgraded *bool `json:"upgraded,omitempty"`
+	Status   *int  `json:"status,omitempty"`
+	// HandshakeMicroseconds is the time of the opening handshake alone, without TCP and TLS.
+	HandshakeMicroseconds *Distribution `json:"handshakeMicroseconds,omitempty"`
+	// Subprotocol and Extensions that were agreed on.
+	Subprotocol string   `json:"subprotocol,omitempty"`
+	Extensions  []string `json:"extensions,omitempty"`
+	// Echo says whether a text message came back. Nil: no message came within the limit, so the server need not echo.
+	Echo *bool `json:"echo,omitempty"`
+	// EchoMicroseconds and PongMicroseconds are the times of a message and of a ping.
+	EchoMicroseconds *Distribution `json:"echoMicroseconds,omitempty"`
+	// Pong says whether pings are answered, as RFC 6455 section 5.5.2 asks.
+	Pong             *bool         `json:"pong,omitempty"`
+	PongMicroseconds *Distribution `json:"pongMicroseconds,omitempty"`
+	// CloseHandshake says whether a close frame was answered by one (RFC 6455 section 7.1.2), CloseStatus with what status.
+	CloseHandshake *bool `json:"closeHandshake,omitempty"`
+	CloseStatus    *int  `json:"closeStatus,omitempty"`
+	// Idle is how long silence survives, within the budget of the run. Nil: not looked at.
+	Idle *Idle `json:"idle,omitempty"`
+}
+
+// Push compares the ways to be told of news.
+type Push struct {
+	Meta
+	Polling     *PushWay `json:"polling,omitempty"`
+	LongPolling *PushWay `json:"longPolling,omitempty"`
+	Streaming   *PushWay `json:"streaming,omitempty"`
+	WebSocket   *PushWay `json:"websocket,omitempty"`
+}
+
+// PushWay is one of them.
+type PushWay struct {
+	Meta
+	// DelayMicroseconds is the age of a message when it arrives, where the messages tell when they were made; else the time
+	// between messages is all that is known, see GapMicroseconds.
+	DelayMicroseconds *Distribution `json:"delayMicroseconds,omitempty"`
+	GapMicroseconds   *Distribution `json:"gapMicroseconds,omitempty"`
+	// Messages received on so many Connections with so many Requests.
+	Messages    int `json:"messages"`
+	Connections int `json:"connections"`
+	Requests    int `json:"requests"`
+	// BytesPerMessage that crossed the wire in both directions, headers and framing included.
+	BytesPerMessage *float64 `json:"bytesPerMessage,omitempty"`
+	// Buffered says whether messages were held back and came in one go (a hop that buffers).
+	Buffered *bool `json:"buffered,omitempty"`
+	// CutAfterSeconds is when the stream was cut, by CutBy. Nil: it was not.
+	CutAfterSeconds *float64 `json:"cutAfterSeconds,omitempty"`
+	CutBy           IdleCut  `json:"cutBy,omitempty"`
+}
+
+// HTTP2 is how the target speaks HTTP/2 (RFC 9113).
+type HTTP2 struct {
+	Meta
+	// Supported says whether HTTP/2 was agreed on, by ALPN or by prior knowledge.
+	Supported *bool `json:"supported,omitempty"`
+	// MaxConcurrentStreams, InitialWindowBytes and MaxFrameBytes are the server's settings. Nil: it did not say.
+	MaxConcurrentStreams *int64 `json:"maxConcurrentStreams,omitempty"`
+	InitialWindowBytes   *int64 `json:"initialWindowBytes,omitempty"`
+	MaxFrameBytes        *int64 `json:"maxFrameBytes,omitempty"`
+	// RequestMicroseconds is the time of a request on a connection that is already there.
+	RequestMicroseconds *Distribution `json:"requestMicroseconds,omitempty"`
+	// ConcurrentMicroseconds is the time of Streams requests at once on one connection, ParallelMicroseconds of the same
+	// number on as many connections, sampled in turn.
+	Streams                *int          `json:"streams,omitempty"`
+	ConcurrentMicroseconds *Distribution `json:"concurrentMicroseconds,omitempty"`
+	ParallelMicroseconds   *Distribution `json:"parallelMicroseconds,omitempty"`
+	// PingMicroseconds is the time of a PING frame. Nil: pings are not answered, or were not tried.
+	PingMicroseconds *Distribution `json:"pingMicroseconds,omitempty"`
+	PingAnswered     *bool         `json:"pingAnswered,omitempty"`
+	// GoAway says how the server ended a connection, if it did while the probe looked: after so many requests, so many
+	// seconds, with which error code (RFC 9113 section 7).
+	GoAwayAfterRequests *int     `json:"goAwayAfterRequests,omitempty"`
+	GoAwayAfterSeconds  *float64 `json:"goAwayAfterSeconds,omitempty"`
+	GoAwayCode          string   `json:"goAwayCode,omitempty"`
+	// RequestsAtLeast is the number of requests that one connection was seen to carry.
+	RequestsAtLeast *int `json:"requestsAtLeast,omitempty"`
+}
+
+// Identity is the addresses of a connection as each end sees them.
+type Identity struct {
+	Meta
+	// ClientLocal and ClientRemote are the probe's own view.
+	ClientLocal  string `json:"clientLocal,omitempty"`
+	ClientRemote string `json:"clientRemote,omitempty"`
+	// ServerLocal and ServerRemote are the server's view, where it tells (`probe serve` does). Empty: it does not.
+	ServerLocal  string `json:"serverLocal,omitempty"`
+	ServerRemote string `json:"serverRemote,omitempty"`
+	// SourceTranslated and DestinationTranslated say whether address translation is on the path.
+	SourceTranslated      *bool `json:"sourceTranslated,omitempty"`
+	DestinationTranslated *bool `json:"destinationTranslated,omitempty"`
+	// Via are proxies that named themselves in a header: Via, Server, X-Envoy-*, Forwarded.
+	Via []string `json:"via,omitempty"`
+}
+
+// Backlog is the listen queue of a port in this network namespace.
+type Backlog struct {
+	Meta
+	// Port that listens, InUse the connections that wait to be accepted, Cap the length of the queue: the smaller of the
+	// application's backlog and Somaxconn (listen(2)).
+	Port      *int `json:"port,omitempty"`
+	InUse     *int `json:"inUse,omitempty"`
+	Cap       *int `json:"cap,omitempty"`
+	Somaxconn *int `json:"somaxconn,omitempty"`
+	// InUsePeak is the most that was seen while the probe looked.
+	InUsePeak *int `json:"inUsePeak,omitempty"`
+	// Overflows and Drops count, over the whole namespace, connections that found the queue full (ListenOverflows) and all
+	// that were dropped at a listener (ListenDrops) while the probe looked; the totals since the namespace exists beside.
+	Overflows      *int64 `json:"overflows,omitempty"`
+	Drops          *int64 `json:"drops,omitempty"`
+	OverflowsTotal *int64 `json:"overflowsTotal,omitempty"`
+	DropsTotal     *int64 `json:"dropsTotal,omitempty"`
+	// SynCookies counts the SYN cookies sent while the probe looked.
+	SynCookies *int64 `json:"synCookies,omitempty"`
+}
