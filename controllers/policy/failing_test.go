@@ -141,6 +141,33 @@ func TestAResultWaitsForItsReport(t *testing.T) {
 	}
 }
 
+// A request is answered by a run; while none can begin it stands.
+func TestARequestWaitsForARun(t *testing.T) {
+	api := server{}
+	r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
+	for _, test := range []struct {
+		name    string
+		trouble map[string]trouble
+		want    string
+	}{
+		{"no link can be measured", map[string]trouble{"a": {"x", "x"}, "b": {"x", "x"}}, ""},
+		{"one of two can", map[string]trouble{"a": {"x", "x"}}, "now"},
+		{"both can", nil, "now"},
+	} {
+		s := scopeOf("a", "b")
+		s.policy.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"}
+		for _, l := range s.links {
+			l.trouble = test.trouble[l.spec.Name]
+		}
+		if err := r.probe(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.policy.Status.LastHandledRequestedAt; got != test.want {
+			t.Errorf("%s: handled %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 func finishedPod(t *testing.T, known v1alpha1.ProbePodStatus) corev1.Pod {
 	t.Helper()
 	text, err := result.EncodeMessage(fullResult(), 4096)

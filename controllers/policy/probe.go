@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 // askAgain is how long a run without a place waits before it asks for one again.
 const askAgain = 5 * time.Second
 
-// probe takes the run of each link a step on.
+// probe takes the run of each link a step on. A request stands until it makes a run begin, on one link at least: those
+// that stand in trouble meanwhile are not waited for, or the others would begin again and again.
 func (r *Reconciler) probe(ctx context.Context, s *scope) error {
 	requestedAt := s.requestedAt()
 	var failed error
@@ -31,7 +33,7 @@ func (r *Reconciler) probe(ctx context.Context, s *scope) error {
 			failed = errors.Join(failed, fmt.Errorf("link %s: %w", l.spec.Name, err))
 		}
 	}
-	if requestedAt != "" {
+	if requestedAt != "" && slices.ContainsFunc(s.links, func(l *link) bool { return l.begun }) {
 		s.policy.Status.LastHandledRequestedAt = requestedAt
 	}
 	return failed
@@ -57,7 +59,7 @@ func (r *Reconciler) probeLink(ctx context.Context, s *scope, l *link, requested
 
 // setRun takes over what a step came to.
 func (s *scope) setRun(l *link, step runStep) {
-	l.previous, l.status.Run, l.measured = l.status.Run, step.run, step.measured
+	l.previous, l.status.Run, l.begun, l.measured = l.status.Run, step.run, step.begun, step.measured
 	s.wakeAt(step.wake)
 }
 

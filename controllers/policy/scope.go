@@ -57,6 +57,8 @@ type link struct {
 	waiting string
 	// previous is the run as it was read.
 	previous *v1alpha1.ProbeRunStatus
+	// begun: a run began in this reconcile.
+	begun bool
 	// measured are results that came in during this reconcile, by the pod's name.
 	measured map[string]*result.Result
 	// verdicts as the report holds them.
