@@ -20,6 +20,7 @@ func (r *Reconciler) audit(ctx context.Context, s *scope) error {
 	var failed error
 	for _, l := range s.links {
 		if s.source.trouble.any() || l.trouble.any() {
+			keepResults(s, l)
 			continue // what was seen before stays as it is
 		}
 		if err := r.auditLink(ctx, s, l); err != nil {
@@ -60,6 +61,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		return err
 	}
 	if written == nil {
+		keepResults(s, l)
 		return nil
 	}
 	l.report = written

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,6 +29,19 @@ type server struct {
 	count  error
 	create map[string]error
 	write  error
+	// report exists, though the cache does not have it.
+	report *v1alpha1.ConnectionReport
+}
+
+func (s server) Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	scheme.AddKnownTypes(v1alpha1.GroupVersion, &v1alpha1.ConnectionPolicy{})
+	return scheme
+}
+
+func (s server) Get(_ context.Context, _ client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	s.report.DeepCopyInto(object.(*v1alpha1.ConnectionReport))
+	return nil
 }
 
 func (s server) List(context.Context, client.ObjectList, ...client.ListOption) error { return s.count }
@@ -37,6 +51,9 @@ func (s server) Create(_ context.Context, object client.Object, _ ...client.Crea
 		if strings.HasPrefix(object.GetName(), "p-"+link+"-") {
 			return err
 		}
+	}
+	if _, isReport := object.(*v1alpha1.ConnectionReport); isReport && s.report != nil {
+		return apierrors.NewAlreadyExists(schema.GroupResource{Resource: "connectionreports"}, object.GetName())
 	}
 	return nil
 }
@@ -166,6 +183,40 @@ func TestARequestWaitsForARun(t *testing.T) {
 			t.Errorf("%s: handled %q, want %q", test.name, got, test.want)
 		}
 	}
+}
+
+// What comes in beside a trouble is read again when the trouble is over.
+func TestAResultOutlivesTheTroubleOfItsLink(t *testing.T) {
+	for name, trouble := range map[string]func(s *scope, api *server){
+		"the Service has gone":       func(s *scope, _ *server) { s.links[0].trouble = trouble{v1alpha1.ReasonServiceNotFound, "x"} },
+		"the workload has gone":      func(s *scope, _ *server) { s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"} },
+		"the report is another's":    func(_ *scope, api *server) { api.report = &v1alpha1.ConnectionReport{} },
+		"the cache lacks the report": func(s *scope, api *server) { api.report = ownReport(s) },
+	} {
+		s := scopeOf("a")
+		api := &server{}
+		r := &Reconciler{Client: api, Live: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
+		if err := r.probe(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		l := s.links[0]
+		s.pods = []corev1.Pod{finishedPod(t, l.status.Run.Pods[0])}
+		trouble(s, api)
+		if err := r.probe(t.Context(), s); err != nil || l.status.Run.Pods[0].Outcome != string(result.Measured) {
+			t.Fatalf("%s: error %v, run %+v", name, err, l.status.Run)
+		}
+		if err := r.audit(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.status.Run.Pods[0].Outcome; got != "" {
+			t.Errorf("%s: outcome %q is recorded, and no report has it", name, got)
+		}
+	}
+}
+
+func ownReport(s *scope) *v1alpha1.ConnectionReport {
+	return &v1alpha1.ConnectionReport{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{
+		*metav1.NewControllerRef(s.policy, v1alpha1.GroupVersion.WithKind("ConnectionPolicy"))}}}
 }
 
 func finishedPod(t *testing.T, known v1alpha1.ProbePodStatus) corev1.Pod {
