@@ -74,7 +74,7 @@ func (s *scope) ready() state {
 		return state{metav1.ConditionFalse, s.source.trouble.reason, s.source.trouble.message}
 	}
 	var first trouble
-	var messages, pending []string
+	var messages, pending, fruitless []string
 	for _, l := range s.links {
 		if found := l.obstacle(); found.any() {
 			if !first.any() {
@@ -83,6 +83,8 @@ func (s *scope) ready() state {
 			messages = append(messages, "link "+l.spec.Name+": "+found.message)
 		} else if !l.hasResult() {
 			pending = append(pending, l.spec.Name)
+		} else if cause := l.fruitless(); cause != "" {
+			fruitless = append(fruitless, "link "+l.spec.Name+": "+cause)
 		}
 	}
 	switch {
@@ -90,6 +92,9 @@ func (s *scope) ready() state {
 		return state{metav1.ConditionFalse, first.reason, strings.Join(messages, "; ")}
 	case len(pending) > 0:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "the first probes are on their way: " + strings.Join(pending, ", ")}
+	case len(fruitless) > 0:
+		return state{metav1.ConditionTrue, v1alpha1.ReasonSucceeded,
+			inTotal(len(s.links)) + " probed as asked; " + strings.Join(fruitless, "; ")}
 	default:
 		return state{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, inTotal(len(s.links)) + " measured as asked"}
 	}

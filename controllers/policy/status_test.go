@@ -161,6 +161,27 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// What Ready says must not read as if a target that refuses had been measured.
+func TestReadySaysWhatCouldNotBeMeasured(t *testing.T) {
+	refuses := []v1alpha1.Vantage{{Node: "n1", Outcome: "measured", Handshake: &v1alpha1.HandshakeMeasurement{
+		MeasurementOutcome: v1alpha1.MeasurementOutcome{Outcome: "failed", Cause: "connection refused"}}}}
+	for _, test := range []struct {
+		vantages []v1alpha1.Vantage
+		want     string
+	}{
+		{nil, "the link is measured as asked"},
+		{refuses, "the link is probed as asked; link server: nothing could be measured from node n1: connection refused"},
+	} {
+		s := summarised(func(_ *scope, l *link) {
+			judged(l, v1alpha1.VerdictUnknown, "", 10)
+			l.report.Status.Vantages = test.vantages
+		})
+		if got := meta.FindStatusCondition(s.policy.Status.Conditions, v1alpha1.ConditionReady); got.Message != test.want {
+			t.Errorf("%q, want %q", got.Message, test.want)
+		}
+	}
+}
+
 func TestFindingsChanged(t *testing.T) {
 	fail := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError, Message: "full"}
 	pass := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictPass, Message: "room"}
