@@ -47,9 +47,9 @@ func (e *NoPlaceError) Error() string {
 	return "no place for a probe pod: " + e.Limit
 }
 
-// Create creates pod if there is a place for it. It fails with a *NoPlaceError if there is none, with
-// ErrUncounted if that is not known, and with the API server's own error if the server refuses the pod. The pod bears LabelProbe and LabelTarget, and AnnotationNode if it
-// is meant for a node.
+// Create creates pod if there is a place for it. It fails with a *NoPlaceError if there is none, with ErrUncounted if
+// that is not known, and with the API server's own error if the server refuses the pod. The pod bears LabelProbe and
+// LabelTarget, and AnnotationNode if it is meant for a node.
 func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 	p.counting.Lock()
 	defer p.counting.Unlock()
@@ -71,14 +71,13 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 }
 
 // reached names the limit that forbids one more pod beside those that live, or is empty. A pod that lives under the
-// same name already is not counted: creating it again creates nothing. Nor is one that is
-// overdue: it measures nothing any more, and its node may never come back to say so.
+// same name already is not counted: creating it again creates nothing. Nor is one that is over.
 func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod, now time.Time) string {
 	node := nodeOf(pod)
 	inCluster, onNode := 0, 0
 	for i := range live {
 		other := &live[i]
-		if other.Namespace == pod.Namespace && other.Name == pod.Name || probepod.Overdue(other, now) {
+		if other.Namespace == pod.Namespace && other.Name == pod.Name || over(other, now) {
 			continue
 		}
 		inCluster++
@@ -97,6 +96,16 @@ func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod, now time.Time) stri
 	default:
 		return ""
 	}
+}
+
+// over says whether a pod measures nothing any more, though its node, which may never come back, has not said so: it is
+// overdue, or it was deleted before its start was reported. If its node started it all the same, that was before the
+// node could learn of the deletion, and the pod's deadline has passed since.
+func over(pod *corev1.Pod, now time.Time) bool {
+	if pod.Status.StartTime != nil || pod.DeletionTimestamp == nil || pod.Spec.ActiveDeadlineSeconds == nil {
+		return probepod.Overdue(pod, now)
+	}
+	return now.After(pod.DeletionTimestamp.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second))
 }
 
 // nodeOf is the node that a pod stands on, or is meant for; empty if it may go anywhere.

@@ -25,6 +25,10 @@ func TestAnOverduePodTakesNoPlace(t *testing.T) {
 	}
 	endless := started("t1")
 	endless.Spec.ActiveDeadlineSeconds = nil
+	deleted := func(pod corev1.Pod) corev1.Pod {
+		pod.Spec.ActiveDeadlineSeconds, pod.DeletionTimestamp = new(int64(120)), &metav1.Time{Time: start}
+		return pod
+	}
 	for _, test := range []struct {
 		name              string
 		inCluster, onNode int
@@ -40,6 +44,9 @@ func TestAnOverduePodTakesNoPlace(t *testing.T) {
 		{"an overdue one does not count there", 1, 2, started("t2"), time.Hour, ""},
 		{"a pod that has not started counts", 2, 2, pod("new", "t1"), time.Hour, "the same target"},
 		{"a pod without a deadline counts", 2, 2, endless, time.Hour, "the same target"},
+		{"one deleted before it started may run yet", 2, 2, deleted(pod("new", "t1")), 2 * time.Minute, "the same target"},
+		{"one deleted before it started has ended by its deadline", 2, 2, deleted(pod("new", "t1")), 2*time.Minute + time.Second, ""},
+		{"one deleted after it started has its own deadline", 2, 2, deleted(started("t1")), 3 * time.Minute, "the same target"},
 	} {
 		wanted := pod("wanted", "t1")
 		places := &Places{InCluster: test.inCluster, OnNode: test.onNode}
