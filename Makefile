@@ -86,9 +86,10 @@ build-installer: manifests ## Generate the manifests that users apply
 	$(TOOL) kustomize build config/apply > dist/install-apply.yaml
 
 .PHONY: api-docs
-api-docs: manifests ## Generate the reference of every field and of every rule
+api-docs: manifests ## Generate the reference of every field, of every rule and of the probe's result
 	go run ./hack/apidocs
 	go run ./hack/ruledocs
+	go run ./hack/resultschema
 
 .PHONY: tidy
 tidy: ## Tidy go.mod

@@ -137,6 +137,7 @@ func TestRunWithoutPrivilege(t *testing.T) {
 	if err := json.Unmarshal(p.stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
+	matchesSchema(t, p.stdout.Bytes())
 	outcomes := r.Measurements.Outcomes()
 	for _, name := range []string{"handshake", "timeWait", "reuse"} {
 		if meta := outcomes[name]; meta.Outcome != result.Measured {
@@ -288,6 +289,7 @@ func TestRefuseLocal(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
+		matchesSchema(t, stdout.Bytes())
 		for name, meta := range r.Measurements.Outcomes() {
 			if meta.Outcome != result.Skipped || meta.Cause == "" {
 				t.Errorf("%s: %s is %s: %s", host, name, meta.Outcome, meta.Cause)
