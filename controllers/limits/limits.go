@@ -31,7 +31,13 @@ type Places struct {
 
 	// counting is held from the count to the creation, so that no place is given twice.
 	counting sync.Mutex
+	// counted are the pods that lived at countedAt. By them a pod may be refused, and none created.
+	counted   []corev1.Pod
+	countedAt time.Time
 }
+
+// countLasts is how long pods are refused by the same count: those that wait ask together, every few seconds.
+const countLasts = time.Second
 
 // ErrUncounted says that the pods that live could not be counted; nobody has judged the pod itself then.
 var ErrUncounted = errors.New("count the probe pods that live")
@@ -54,6 +60,12 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 	p.counting.Lock()
 	defer p.counting.Unlock()
 
+	now := p.Now()
+	if now.Sub(p.countedAt) < countLasts {
+		if reached := p.reached(pod, p.counted, now); reached != "" {
+			return &NoPlaceError{Limit: reached}
+		}
+	}
 	var live corev1.PodList
 	if err := p.Reader.List(ctx, &live,
 		client.HasLabels{v1alpha1.LabelProbe},
@@ -64,7 +76,8 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 	); err != nil {
 		return fmt.Errorf("%w: %w", ErrUncounted, err)
 	}
-	if reached := p.reached(pod, live.Items, p.Now()); reached != "" {
+	p.counted, p.countedAt = live.Items, now
+	if reached := p.reached(pod, live.Items, now); reached != "" {
 		return &NoPlaceError{Limit: reached}
 	}
 	return p.Writer.Create(ctx, pod)

@@ -33,8 +33,13 @@ func TestPlacesAreCountedFromThePods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: time.Now}
-	other := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: time.Now}
+	now := time.Now()
+	later := func() time.Time { // than any count before
+		now = now.Add(time.Minute)
+		return now
+	}
+	one := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: later}
+	other := &limits.Places{Reader: admin, Writer: admin, InCluster: 4, OnNode: 2, Now: later}
 	create := func(p *limits.Places, pod *corev1.Pod, refusal string) {
 		t.Helper()
 		err := p.Create(t.Context(), pod)
