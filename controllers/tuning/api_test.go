@@ -9,6 +9,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +32,7 @@ func TestAPI(t *testing.T) {
 	t.Run("a StatefulSet without disruption", c.testStatefulSet)
 	t.Run("the namespace goes", c.testNamespaceGoes)
 	t.Run("nothing to apply with", c.testNotEnabled)
+	t.Run("the layer that applies is taken away", c.testLayerGoes)
 }
 
 func (c *cluster) testDeployment(t *testing.T) {
@@ -105,20 +108,46 @@ func (c *cluster) testGoneRefusal(t *testing.T) {
 	s.report(t, "")
 	s.finishCanary(t, s.waitForCanary(t))
 	s.waitForReason(t, v1alpha1.ConditionProgressing, v1alpha1.ReasonApplying)
-	// The kubelet writes events of the core group.
-	event := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: "refused"},
-		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: s.namespace, Name: workloadName + "-0", UID: "gone"},
-		Type:           corev1.EventTypeWarning,
-		Reason:         "SysctlForbidden",
-		Message:        `forbidden sysctl: "net.ipv4.ip_local_port_range" not allowlisted`,
+	// A pod of somebody else has such a name. The next decision knows of its event.
+	other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: workloadName + "-7"}, Spec: template().Spec}
+	if err := c.admin.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
 	}
-	if err := c.admin.Create(t.Context(), event); err != nil {
+	s.refuse(t, other.Name, other.UID)
+	s.editPolicy(t, func(policy *v1alpha1.ConnectionPolicy) { policy.Spec.Tuning.Disruption = v1alpha1.DisruptionNone })
+	eventually(t, func(context.Context) string {
+		if got := s.tuning(t).Spec.Disruption; got != v1alpha1.DisruptionNone {
+			return fmt.Sprintf("the tuning still says %s: %s", got, s.describe(t))
+		}
+		return ""
+	})
+	if tuning := s.tuning(t); tuning.Spec.Knobs == nil || len(tuning.Status.Rejected) != 0 {
+		t.Errorf("values are taken back for the pod of somebody else: %+v", tuning)
+	}
+
+	refused := s.pods(t)[0]
+	s.refuse(t, refused.Name, refused.UID)
+	if err := c.admin.Delete(t.Context(), &refused, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
 	tuning := s.waitForReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonForbidden)
 	if tuning.Spec.Knobs != nil || len(tuning.Status.Rejected) != 1 {
 		t.Errorf("the refused revision is not taken back: %+v", tuning)
+	}
+}
+
+// refuse plays a kubelet that refuses a pod. It writes events of the core group.
+func (s *shop) refuse(t *testing.T, pod string, uid types.UID) {
+	t.Helper()
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: s.namespace, Name: pod + ".refused"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: s.namespace, Name: pod, UID: uid},
+		Type:           corev1.EventTypeWarning,
+		Reason:         "SysctlForbidden",
+		Message:        `forbidden sysctl: "net.ipv4.ip_local_port_range" not allowlisted`,
+	}
+	if err := s.c.admin.Create(t.Context(), event); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -229,6 +258,33 @@ func (c *cluster) testNotEnabled(t *testing.T) {
 	}
 	if len(canaries.Items) != 0 {
 		t.Errorf("an operator that may not apply made %d canaries", len(canaries.Items))
+	}
+}
+
+// testLayerGoes takes rights away from all that comes after it: without them the operator takes its values back.
+func (c *cluster) testLayerGoes(t *testing.T) {
+	s := c.newStatefulShop(t, "layer-goes")
+	stop := c.startManager(t, true)
+	s.createPolicy(t, v1alpha1.ModeApply, v1alpha1.DisruptionNone)
+	s.report(t, "")
+	s.finishCanary(t, s.waitForCanary(t))
+	s.waitForReason(t, v1alpha1.ConditionProgressing, v1alpha1.ReasonApplying)
+	stop()
+
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "connpolicy-apply"}}
+	if err := c.admin.Delete(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func(ctx context.Context) string {
+		if err := c.asOperator.List(ctx, &eventsv1.EventList{}); !apierrors.IsForbidden(err) {
+			return fmt.Sprintf("the operator may still list events: %v", err)
+		}
+		return ""
+	})
+	defer c.startManager(t, false)()
+	tuning := s.waitForReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonNotEnabled)
+	if tuning.Spec.Knobs != nil {
+		t.Errorf("the values stay in force: %+v", tuning.Spec)
 	}
 }
 

@@ -31,7 +31,7 @@ func (r *Reconciler) listPods(ctx context.Context, s *source, namespace string) 
 	for i := range list.Items {
 		if pod := &list.Items[i]; pod.DeletionTimestamp == nil && s.created(pod) {
 			p := podOf(pod)
-			if p.Waiting {
+			if p.Waiting && r.MayApply {
 				if p.Refusal, err = sandboxFailure(ctx, r.Live, pod); err != nil {
 					return nil, err
 				}
@@ -53,6 +53,7 @@ func (s *source) created(pod *corev1.Pod) bool {
 func podOf(pod *corev1.Pod) Pod {
 	p := Pod{
 		Name:    pod.Name,
+		UID:     pod.UID,
 		Created: pod.CreationTimestamp.Time,
 		Stamp:   pod.Annotations[v1alpha1.AnnotationTuning],
 		Alive:   pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded,
@@ -79,7 +80,7 @@ func (r *Reconciler) listCanaryPods(ctx context.Context, s State) (map[string]Ca
 			continue
 		}
 		canary := CanaryPod{UID: string(pod.UID), Reading: probepod.Read(pod, s.Now)}
-		if lacksSandbox(pod) {
+		if r.MayApply && lacksSandbox(pod) {
 			var err error
 			if canary.SandboxFailure, err = sandboxFailure(ctx, r.Live, pod); err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package tuning
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ func TestRefusedPods(t *testing.T) {
 		"a sysctl of the pod's own":        {kindStatefulSet, "client-0", `forbidden sysctl: "net.ipv4.tcp_rfc1337"`, 0, false},
 		"a DaemonSet's pod":                {kindDaemonSet, "client-x7k2p", forbidden, 0, true},
 		"a pod of a longer DaemonSet name": {kindDaemonSet, "client-a-x7k2", forbidden, 0, false},
+		"a pod with a name given by hand":  {kindDaemonSet, "client-proxy", forbidden, 0, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -38,6 +40,29 @@ func TestRefusedPods(t *testing.T) {
 			w.step()
 			if got := len(w.Tuning.Status.Rejected) == 1; got != test.takenBack {
 				t.Errorf("taken back is %v, want %v: %+v", got, test.takenBack, w.Tuning.Status.Rejected)
+			}
+		})
+	}
+}
+
+// TestIsPodName: the API server cuts a long name before it adds five characters to it.
+func TestIsPodName(t *testing.T) {
+	long := strings.Repeat("n", 58)
+	tests := map[string]struct {
+		workload v1alpha1.WorkloadReference
+		pod      string
+		want     bool
+	}{
+		"a DaemonSet of 57 letters":       {v1alpha1.WorkloadReference{Kind: kindDaemonSet, Name: long[1:]}, long[1:] + "-x7k2p", true},
+		"a DaemonSet of 58 letters":       {v1alpha1.WorkloadReference{Kind: kindDaemonSet, Name: long}, long + "x7k2p", true},
+		"a DaemonSet of 60 letters":       {v1alpha1.WorkloadReference{Kind: kindDaemonSet, Name: long + "nn"}, long + "x7k2p", true},
+		"a StatefulSet's is never cut":    {v1alpha1.WorkloadReference{Kind: kindStatefulSet, Name: long + "nn"}, long + "nn-0", true},
+		"a StatefulSet's with a cut name": {v1alpha1.WorkloadReference{Kind: kindStatefulSet, Name: long + "nn"}, long + "0", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := isPodName(test.pod, test.workload); got != test.want {
+				t.Errorf("isPodName(%q) is %v, want %v", test.pod, got, test.want)
 			}
 		})
 	}
@@ -59,6 +84,7 @@ func TestMayHideRefusals(t *testing.T) {
 		"no values are in force":        {kindStatefulSet, 1, func(s *State) { s.Tuning.Spec.Knobs = nil }, false},
 		"nobody knows when it began":    {kindStatefulSet, 1, func(s *State) { s.Tuning.Status.Rollout = nil }, false},
 		"there is no tuning (any more)": {kindStatefulSet, 1, func(s *State) { s.Tuning = nil }, false},
+		"nothing may be applied":        {kindStatefulSet, 1, func(s *State) { s.MayApply = false }, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

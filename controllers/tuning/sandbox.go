@@ -29,7 +29,7 @@ func lacksSandbox(pod *corev1.Pod) bool {
 }
 
 // sandboxFailure is why the sandbox of a pod could not be made, as the kubelet's latest event says. It is empty if no
-// event says so.
+// event says so. The layer that applies brings the right to read events.
 func sandboxFailure(ctx context.Context, live client.Reader, pod *corev1.Pod) (string, error) {
 	var list eventsv1.EventList
 	selector := fields.Set{"regarding.uid": string(pod.UID), "reason": reasonSandboxFailed}.AsSelector()

@@ -3,6 +3,8 @@ package tuning
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/tuner"
@@ -29,7 +31,7 @@ type State struct {
 	Plan tuner.Plan
 	// Pods are the workload's pods, without those that are being deleted.
 	Pods []Pod
-	// Refused are pods that a kubelet refused as an event says, whether they still exist or not.
+	// Refused are pods that a kubelet refused as an event says, and that are gone.
 	Refused []Pod
 	// Readings are what observers saw in Pods that are alive.
 	Readings []Reading
@@ -83,6 +85,7 @@ func (s State) lacksPods() bool {
 // Pod is one of the workload's pods.
 type Pod struct {
 	Name    string
+	UID     types.UID
 	Created time.Time
 	// Stamp is the annotation connpolicy.dev/tuning: <tuning>.<revision>.
 	Stamp string
