@@ -26,12 +26,12 @@ var (
 	ErrBudget = errors.New("the probe result does not fit its budget")
 )
 
-// EncodeMessage renders r as a termination message of at most budgetBytes. What does not fit is dropped whole and named in
-// Dropped: the settings first, then measurements. It fails with ErrBudget if even the rest does not fit.
+// EncodeMessage renders r as a termination message of at most budgetBytes. Figures are rounded to four significant digits.
+// What does not fit is dropped whole and named in Dropped: the settings first, then measurements. It fails with ErrBudget if even the rest does not fit.
 func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
 	drops := dropOrder(&r)
 	for {
-		body, err := json.Marshal(r)
+		body, err := compact(r)
 		if err != nil {
 			return nil, fmt.Errorf("encode the probe result: %w", err)
 		}

@@ -1,0 +1,51 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// significantDigits that a message keeps of a figure with a fraction. No figure of a probe is known better.
+const significantDigits = 4
+
+// compact renders r as JSON with its figures rounded, since a message has little room.
+func compact(r Result) ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(rounded(value))
+}
+
+// rounded returns a JSON value with its numbers rounded, whole ones excepted. It changes value.
+func rounded(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = rounded(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = rounded(v[i])
+		}
+	case json.Number:
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v
+		}
+		if number, err := v.Float64(); err == nil {
+			shorter, err := strconv.ParseFloat(strconv.FormatFloat(number, 'g', significantDigits, 64), 64)
+			if err == nil {
+				return shorter
+			}
+		}
+	}
+	return value
+}
