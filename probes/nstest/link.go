@@ -37,7 +37,7 @@ type LinkOptions struct {
 	// DropSYNs drops the first so many SYNs of each connection. A SYN-ACK is not one.
 	DropSYNs int
 	// Drop, unless nil, drops the packets that it is true for. It sees each packet once, in the order sent, on one thread;
-	// it must not block, nor call the link.
+	// it must not block, nor call the link. What it has written may be read once Change has set it to nil.
 	Drop func(Packet) bool
 	// Middlebox forgets TCP flows. It stands at the far side of the delay: an answer of its own takes Delay.
 	Middlebox Middlebox

@@ -56,20 +56,19 @@ type flow struct {
 
 // end is how far one end of a connection has come.
 type end struct {
-	seen                 bool
-	next, acknowledgment uint32
+	hasSent, hasAcknowledged bool
+	next, acknowledgment     uint32
 }
 
 // note follows what an end sends. A keepalive probe repeats an old sequence number, and does not lead back.
 func (e *end) note(p Packet) {
 	next := p.following()
-	if !e.seen || isAfter(next, e.next) {
-		e.next = next
+	if !e.hasSent || isAfter(next, e.next) {
+		e.hasSent, e.next = true, next
 	}
-	if p.Has(ACK) && (!e.seen || isAfter(p.Acknowledgment, e.acknowledgment)) {
-		e.acknowledgment = p.Acknowledgment
+	if p.Has(ACK) && (!e.hasAcknowledged || isAfter(p.Acknowledgment, e.acknowledgment)) {
+		e.hasAcknowledged, e.acknowledgment = true, p.Acknowledgment
 	}
-	e.seen = true
 }
 
 // isAfter compares sequence numbers, which wrap around (RFC 9293 section 3.4).
@@ -227,10 +226,10 @@ func (f *flowTable) forget(o *LinkOptions, activeUntil time.Time) (forgotten int
 // tellBoth makes each end believe that the other sent these flags: with the sequence number that it waits for.
 func (f *flow) tellBoth(flags TCPFlags) []madeUp {
 	var packets []madeUp
-	if client := f.ends[ToServer.index()]; client.seen {
+	if client := f.ends[ToServer.index()]; client.hasSent {
 		packets = append(packets, madeUp{ToClient, segment(f.key.server, f.key.client, flags, client.acknowledgment, client.next)})
 	}
-	if server := f.ends[ToClient.index()]; server.seen {
+	if server := f.ends[ToClient.index()]; server.hasSent {
 		packets = append(packets, madeUp{ToServer, segment(f.key.client, f.key.server, flags, server.acknowledgment, server.next)})
 	}
 	return packets
