@@ -51,12 +51,12 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// lookAll looks, at once, at the pods that are due. A second more or less does not make a pod wait for the next round.
+// lookAll looks, at once, at the pods that are due.
 func (r *Reconciler) lookAll(ctx context.Context, s *scope, every time.Duration) {
 	var looks sync.WaitGroup
 	for i := range s.observed {
 		o := &s.observed[i]
-		if o.seen.outcome != "" && s.now.Before(o.seen.nextLook(every).Add(-time.Second)) {
+		if !o.due(every, s.now) {
 			continue
 		}
 		looks.Go(func() {

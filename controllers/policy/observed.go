@@ -36,6 +36,14 @@ type observed struct {
 	seen sighting
 }
 
+// due says whether to look at the pod now, where observers are read that often: while its observer starts, when its time
+// has come, give or take a second, and when the pod's status has news of it.
+func (o observed) due(every time.Duration, now time.Time) bool {
+	trouble := observer.Trouble(o.pod)
+	return o.seen.outcome == "" || !now.Before(o.seen.nextLook(every).Add(-time.Second)) ||
+		trouble != "" && trouble != o.seen.cause
+}
+
 // chooseObserved chooses up to count of a workload's ready pods to observe: tuned ones first, for they show whether the
 // tuning is in force; then those that have an observer already, for it cannot be taken out again; then such on other
 // nodes; then the oldest, which have the longest history. A pod is to get an observer only while fewer than count live

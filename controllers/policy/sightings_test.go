@@ -65,6 +65,37 @@ func TestUnreachableObserverIsReadEverMoreRarely(t *testing.T) {
 	}
 }
 
+// What the pod's status tells of its observer is told at once, whatever the pause before the next read.
+func TestDue(t *testing.T) {
+	every := readSeldom
+	unreachable := sighting{at: begin, outcome: result.Failed, cause: "refused", failedReads: 9}
+	crashed := sourcePod("a", "n1", 9, "o")
+	crashed.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: observer.Name, State: corev1.ContainerState{
+		Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}}}}
+	running := sourcePod("a", "n1", 9, "o")
+	known := sighting{at: begin, outcome: result.Failed, cause: observer.Trouble(&crashed)}
+	for _, test := range []struct {
+		name  string
+		pod   corev1.Pod
+		seen  sighting
+		after time.Duration
+		want  bool
+	}{
+		{"it starts", running, sighting{at: begin}, 0, true},
+		{"measured lately", running, sighting{at: begin, outcome: result.Measured}, every - 2*time.Second, false},
+		{"measured a while ago", running, sighting{at: begin, outcome: result.Measured}, every - time.Second, true},
+		{"unreachable", running, unreachable, longestPause - 2*time.Second, false},
+		{"unreachable for long", running, unreachable, longestPause, true},
+		{"it crashed", crashed, unreachable, 0, true},
+		{"its crash is known", crashed, known, every - 2*time.Second, false},
+	} {
+		o := observed{pod: &test.pod, seen: test.seen}
+		if got := o.due(every, begin.Add(test.after)); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
+
 func TestUnread(t *testing.T) {
 	now, started := begin.Add(time.Hour), begin
 	for _, test := range []struct {
