@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -17,21 +16,24 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
 
-// needsAdmission says whether the answer to a tried pod matters: values are on their way into the pods or out of them, or
-// pods are missing, perhaps because they are refused. Of the kinds of workload a Deployment alone says so in its status.
+// needsAdmission says whether the answer to a tried pod matters: before pods are replaced to bring values into them or to
+// take them away, and where pods are missing, perhaps because they are refused. Of the kinds of workload a Deployment
+// alone says so in its status. Where no pod may be replaced, nobody waits for the answer.
 func needsAdmission(s State) bool {
-	if s.Tuning == nil || s.Workload == nil || !controllerutil.ContainsFinalizer(s.Tuning, v1alpha1.FinalizerTuning) {
+	if !s.MayApply || s.Tuning == nil || s.Workload == nil || !controllerutil.ContainsFinalizer(s.Tuning, v1alpha1.FinalizerTuning) {
 		return false
+	}
+	inForce := InForce(s.Tuning)
+	if inForce == nil || !s.Tuning.DeletionTimestamp.IsZero() {
+		return s.mayReplacePods()
 	}
 	if s.lacksPods() {
 		return true
 	}
-	settled := s.Tuning.DeletionTimestamp.IsZero() && InForce(s.Tuning) != nil &&
-		meta.IsStatusConditionTrue(s.Tuning.Status.Conditions, v1alpha1.ConditionVerified) &&
-		!slices.ContainsFunc(s.Pods, func(pod Pod) bool {
+	return newDraft(s, demandingPolicies(s.Policies)).disruption(*inForce) == v1alpha1.DisruptionRestart &&
+		slices.ContainsFunc(s.Pods, func(pod Pod) bool {
 			return pod.Alive && pod.Stamp != stampOf(s.Name, s.Tuning.Spec.Revision)
 		})
-	return !settled
 }
 
 // askAdmission tries a pod of the workload at the API server, which answers what the pod would be and creates nothing

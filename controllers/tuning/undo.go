@@ -108,14 +108,14 @@ func (d *draft) undone(message string) string {
 
 // mayReplacePods says whether the pods may be replaced to take the values away. That is for the policies to say, as they
 // are now and whatever their mode; where none is left, what the last of them said counts.
-func (d *draft) mayReplacePods() bool {
-	if !d.MayApply {
+func (s State) mayReplacePods() bool {
+	if !s.MayApply {
 		return false
 	}
-	if len(d.Policies) == 0 {
-		return d.tuning.Spec.Disruption == v1alpha1.DisruptionRestart
+	if len(s.Policies) == 0 {
+		return s.Tuning.Spec.Disruption == v1alpha1.DisruptionRestart
 	}
-	return !slices.ContainsFunc(d.Policies, func(policy v1alpha1.ConnectionPolicy) bool {
+	return !slices.ContainsFunc(s.Policies, func(policy v1alpha1.ConnectionPolicy) bool {
 		return policy.Spec.Tuning.Disruption != v1alpha1.DisruptionRestart
 	})
 }
