@@ -173,7 +173,7 @@ func (s *runStep) begin(in runInput) {
 func (s *runStep) proceed(in runInput) {
 	run := s.run
 	if run.Phase == v1alpha1.RunFinished {
-		s.wake = dueAfter(in.policyUID, in.interval, run)
+		s.wakeWhenDue(in)
 		return
 	}
 	if underWay(run) {
@@ -185,7 +185,7 @@ func (s *runStep) proceed(in runInput) {
 	if measured > 0 && (len(left) == 0 || measured >= in.vantages.enough || run.Failures >= attemptsForSecond) {
 		run.Phase, run.NotBefore = v1alpha1.RunFinished, nil
 		run.FinishedAt = &metav1.Time{Time: in.now.Truncate(time.Second)}
-		s.wake = dueAfter(in.policyUID, in.interval, run)
+		s.wakeWhenDue(in)
 		return
 	}
 	run.Phase = v1alpha1.RunWaiting
@@ -197,6 +197,13 @@ func (s *runStep) proceed(in runInput) {
 		return
 	}
 	s.create = &v1alpha1.ProbePodStatus{Name: podName(in.policyName, in.link, run.ID, measured+int(run.Failures)), Node: left[0]}
+}
+
+// wakeWhenDue asks for a look when the next run is due. Where none can begin, a watch tells when one can.
+func (s *runStep) wakeWhenDue(in runInput) {
+	if len(in.vantages.nodes) > 0 {
+		s.wake = dueAfter(in.policyUID, in.interval, s.run)
+	}
 }
 
 // created records the pod that was created or found again.

@@ -153,6 +153,21 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
+// While a link cannot be measured its due time passes; a watch tells when it can be.
+func TestNobodyIsWokenForALinkInTrouble(t *testing.T) {
+	finished := running(pod("a", "n1", result.Measured))
+	finished.Phase = v1alpha1.RunFinished
+	comesIn := with(asked(running(pod("a", "n1", ""))), "a",
+		podReading{Reading: probepod.Reading{Finished: true, Outcome: result.Measured, Result: &result.Result{}}})
+	for name, in := range map[string]runInput{"finished": asked(finished), "a result comes in": comesIn} {
+		for _, after := range []time.Duration{0, time.Hour} {
+			if step := advance(at(in, after)); !step.wake.IsZero() {
+				t.Errorf("%s: wakes at %s after %s", name, step.wake, after)
+			}
+		}
+	}
+}
+
 // A world in which pods end in any way, and the operator dies in any step, between any act and the record of it.
 func TestRunsSurviveCrashes(t *testing.T) {
 	for seed := range uint64(100) {
