@@ -356,6 +356,7 @@ func (s *shop) report(t *testing.T, stamp string) {
 		t.Fatal(err)
 	}
 	s.c.get(t, client.ObjectKeyFromObject(report), report)
+	before := report.DeepCopy()
 	pod := s.pods(t)[0]
 	now := metav1.Now()
 	reading := v1alpha1.ObserverReading{
@@ -380,7 +381,7 @@ func (s *shop) report(t *testing.T, stamp string) {
 		},
 		Observers: []v1alpha1.ObserverReading{reading},
 	}
-	if err := s.c.asOperator.Status().Update(t.Context(), report); err != nil {
+	if err := s.c.asOperator.Status().Patch(t.Context(), report, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -81,8 +81,9 @@ func (c *cluster) testAuthor(t *testing.T) {
 		if err := c.admin.Create(t.Context(), policy); err != nil {
 			t.Fatal(err)
 		}
+		before := policy.DeepCopy()
 		policy.Status.ObservedGeneration = 1
-		expect(t, c.as(t, operator).Status().Update(t.Context(), policy), "")
+		expect(t, c.as(t, operator).Status().Patch(t.Context(), policy, client.MergeFrom(before)), "")
 		policy.Finalizers = []string{metav1.FinalizerOrphanDependents}
 		expect(t, c.as(t, garbageCollector, "system:masters").Update(t.Context(), policy), "")
 	})

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
@@ -17,6 +18,7 @@ func (c *cluster) testColumns(t *testing.T) {
 	if err := c.admin.Create(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}
+	before := policy.DeepCopy()
 	share, ports := int32(71), int32(99)
 	policy.Status = v1alpha1.ConnectionPolicyStatus{
 		Conditions: []metav1.Condition{
@@ -28,7 +30,7 @@ func (c *cluster) testColumns(t *testing.T) {
 		PortUtilizationPercent: &ports,
 		Findings:               &v1alpha1.FindingCount{Total: 2, Error: 1, Warning: 1},
 	}
-	if err := c.as(t, operator).Status().Update(t.Context(), policy); err != nil {
+	if err := c.as(t, operator).Status().Patch(t.Context(), policy, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	table := c.table(t, "connectionpolicies", policy.Name)

@@ -19,10 +19,13 @@ func (c *cluster) testObservers(t *testing.T) {
 	if err := c.admin.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	add := func(by client.Client, container corev1.EphemeralContainer, options ...client.SubResourceUpdateOption) error {
+	addTo := func(pod *corev1.Pod, by client.Client, container corev1.EphemeralContainer, options ...client.SubResourcePatchOption) error {
 		changed := pod.DeepCopy()
-		changed.Spec.EphemeralContainers = append(changed.Spec.EphemeralContainers, container)
-		return by.SubResource("ephemeralcontainers").Update(t.Context(), changed, options...)
+		changed.Spec.EphemeralContainers = []corev1.EphemeralContainer{container}
+		return by.SubResource("ephemeralcontainers").Patch(t.Context(), changed, client.StrategicMergeFrom(pod), options...)
+	}
+	add := func(by client.Client, container corev1.EphemeralContainer, options ...client.SubResourcePatchOption) error {
+		return addTo(pod, by, container, options...)
 	}
 	bad := map[string]func(*corev1.EphemeralContainer){
 		"another name":         func(e *corev1.EphemeralContainer) { e.Name = "debugger" },
@@ -68,8 +71,8 @@ func (c *cluster) testObservers(t *testing.T) {
 			if err := c.admin.Create(t.Context(), open); err != nil {
 				t.Fatal(err)
 			}
-			open.Spec.EphemeralContainers = []corev1.EphemeralContainer{observer.Container("example.com/probe:v1", 9964)}
-			expect(t, c.as(t, operator).SubResource("ephemeralcontainers").Update(t.Context(), open), "a network and processes of its own")
+			container := observer.Container("example.com/probe:v1", 9964)
+			expect(t, addTo(open, c.as(t, operator), container), "a network and processes of its own")
 			expect(t, c.admin.Delete(t.Context(), open, client.GracePeriodSeconds(0)), "")
 		})
 	}
@@ -77,8 +80,5 @@ func (c *cluster) testObservers(t *testing.T) {
 	debugger := observer.Container("example.com/debug:v1", 9964)
 	debugger.Name, debugger.TargetContainerName, debugger.SecurityContext = "debugger", "app", nil
 	expect(t, add(c.admin, debugger), "")
-	if err := c.admin.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
-		t.Fatal(err)
-	}
 	expect(t, add(c.as(t, operator), observer.Container("example.com/probe:v1", 9964)), "")
 }

@@ -1,11 +1,14 @@
 package cel
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/connpolicy/connpolicy/test/apiserver"
 )
@@ -98,6 +101,62 @@ func TestOperatorRights(t *testing.T) {
 				t.Errorf("verbs on workloads are %q, want %q", workloadVerbs, want.workloadVerbs)
 			}
 		})
+	}
+}
+
+// TestOperatorWrites reads the shipped manifests: what the operator may write, and how, is what it does.
+func TestOperatorWrites(t *testing.T) {
+	everywhere := map[string]string{
+		"pods":                                         "create delete",
+		"pods/ephemeralcontainers":                     "patch",
+		"events":                                       "create patch",
+		"events.events.k8s.io":                         "create patch",
+		"leases.coordination.k8s.io":                   "create update",
+		"tokenreviews.authentication.k8s.io":           "create",
+		"subjectaccessreviews.authorization.k8s.io":    "create",
+		"connectionpolicies/status.connpolicy.dev":     "patch",
+		"connectionpolicies/finalizers.connpolicy.dev": "update",
+		"connectionreports.connpolicy.dev":             "create delete",
+		"connectionreports/status.connpolicy.dev":      "patch",
+		"connectiontunings.connpolicy.dev":             "create delete update",
+		"connectiontunings/status.connpolicy.dev":      "patch",
+		"connectiontunings/finalizers.connpolicy.dev":  "update",
+	}
+	applying := maps.Clone(everywhere)
+	for _, workload := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps"} {
+		applying[workload] = "patch"
+	}
+	for manifest, want := range map[string]map[string]string{installPlain: everywhere, installApply: applying} {
+		t.Run(manifest, func(t *testing.T) {
+			verbs := map[string][]string{}
+			for _, role := range operatorRoles(t, manifest) {
+				for _, rule := range role.rules {
+					addWrites(verbs, rule)
+				}
+			}
+			got := map[string]string{}
+			for resource, written := range verbs {
+				slices.Sort(written)
+				got[resource] = strings.Join(slices.Compact(written), " ")
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("the operator may write\n%v\nwant\n%v", got, want)
+			}
+		})
+	}
+}
+
+// addWrites adds the verbs of a rule that do more than read to those of its resources.
+func addWrites(verbs map[string][]string, rule rbacv1.PolicyRule) {
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			name := schema.GroupResource{Group: group, Resource: resource}.String()
+			for _, verb := range rule.Verbs {
+				if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+					verbs[name] = append(verbs[name], verb)
+				}
+			}
+		}
 	}
 }
 
