@@ -33,6 +33,8 @@ func TestOnAnAPIServer(t *testing.T) {
 
 	t.Run("a link is measured from two nodes, judged and reported", func(t *testing.T) { measured(t, c) })
 	t.Run("what is absent is a condition, and other links go on", func(t *testing.T) { absent(t, c) })
+	t.Run("a link whose report's name is taken is not measured", func(t *testing.T) { nameTaken(t, c) })
+	t.Run("a policy that is made anew reports anew", func(t *testing.T) { madeAnew(t, c) })
 	t.Run("a workload on the node's network stalls", func(t *testing.T) { hostNetwork(t, c) })
 	t.Run("a pod that is lost or refused is an outcome", func(t *testing.T) { lostAndRefused(t, c) })
 	t.Run("one probe at a time on a target", func(t *testing.T) { oneAtATime(t, c) })
@@ -166,6 +168,53 @@ func absent(t *testing.T, c *cluster) {
 	other.addService(t, "missing", "198.18.1.3")
 	other.finish(t, other.liveProbe(t, "p"))
 	other.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+}
+
+// Policy a-b with link c and policy a with link b-c would share a report.
+func nameTaken(t *testing.T, c *cluster) {
+	s := c.newShop(t, "name-taken")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	link := func(name string) func(*v1alpha1.ConnectionPolicySpec) {
+		return func(spec *v1alpha1.ConnectionPolicySpec) { spec.To[0].Name = name }
+	}
+	s.addPolicy(t, "a-b", link("c"), "server")
+	s.finish(t, s.liveProbe(t, "a-b"))
+	s.waitFor(t, "a-b", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	s.addPolicy(t, "a", link("b-c"), "server")
+	s.waitFor(t, "a", v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonInvalid)
+	always(t, 2*time.Second, func() string {
+		if pods := s.probes(t, "a"); len(pods) != 0 {
+			return fmt.Sprintf("%d pods measure what cannot be reported", len(pods))
+		}
+		return ""
+	})
+}
+
+// The cluster of the test collects no garbage: what a deleted policy owned stays, as its report does if it is orphaned.
+func madeAnew(t *testing.T, c *cluster) {
+	s := c.newShop(t, "made-anew")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	for range 2 {
+		s.addPolicy(t, "p", nil, "server")
+		s.finish(t, s.liveProbe(t, "p"))
+		s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+		p := s.policy(t, "p")
+		eventually(t, func() string {
+			var report v1alpha1.ConnectionReport
+			if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
+				return err.Error()
+			}
+			if !metav1.IsControlledBy(&report, p) || len(report.Status.Vantages) != 1 {
+				return fmt.Sprintf("report %+v", report)
+			}
+			return ""
+		})
+		if err := c.admin.Delete(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func hostNetwork(t *testing.T, c *cluster) {

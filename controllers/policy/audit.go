@@ -119,12 +119,15 @@ func (r *Reconciler) findReport(ctx context.Context, s *scope, l *link, name str
 	if err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.policy.Namespace, Name: name}, &report); err != nil {
 		return fmt.Errorf("read the report: %w", err)
 	}
-	if !metav1.IsControlledBy(&report, s.policy) {
-		l.trouble = trouble{v1alpha1.ReasonInvalid,
-			fmt.Sprintf("ConnectionReport %s exists already and is another policy's; give the link another name", name)}
-		return nil
+	switch {
+	case !isOf(&report, s, l):
+		l.trouble = nameTaken(name)
+	case !metav1.IsControlledBy(&report, s.policy): // an earlier policy of this name left it
+		if err := r.Client.Delete(ctx, &report, client.Preconditions{UID: &report.UID}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete the report of an earlier policy: %w", err)
+		}
 	}
-	s.wakeAt(s.now.Add(lookAgain)) // the cache will have it then
+	s.wakeAt(s.now.Add(lookAgain)) // the cache will know then
 	return nil
 }
 

@@ -31,6 +31,13 @@ type server struct {
 	write  error
 	// report exists, though the cache does not have it.
 	report *v1alpha1.ConnectionReport
+	// deleted: something was.
+	deleted bool
+}
+
+func (s *server) Delete(context.Context, client.Object, ...client.DeleteOption) error {
+	s.deleted = true
+	return nil
 }
 
 func (s server) Scheme() *runtime.Scheme {
@@ -102,7 +109,7 @@ func TestWhatRefusesAPod(t *testing.T) {
 }
 
 func TestAnErrorOfOneLinkLeavesTheOthers(t *testing.T) {
-	api := server{create: map[string]error{
+	api := &server{create: map[string]error{
 		"a": errors.New("connection refused"),
 		"b": apierrors.NewInternalError(errors.New(`failed calling webhook "x": connection refused`)),
 	}}
@@ -122,7 +129,7 @@ func TestAnErrorOfOneLinkLeavesTheOthers(t *testing.T) {
 
 // A missing right to list pods is not a refusal of the pod.
 func TestAnUncountedPlaceIsAnError(t *testing.T) {
-	api := server{count: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("may not list"))}
+	api := &server{count: apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("may not list"))}
 	s := scopeOf("a")
 	r := &Reconciler{Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 	if err := r.probe(t.Context(), s); !errors.Is(err, limits.ErrUncounted) || len(s.links[0].status.Run.Pods) != 0 {
@@ -133,7 +140,7 @@ func TestAnUncountedPlaceIsAnError(t *testing.T) {
 func TestAResultWaitsForItsReport(t *testing.T) {
 	for _, write := range []error{nil, errors.New("the API server is away")} {
 		s := scopeOf("a")
-		api := server{write: write}
+		api := &server{write: write}
 		r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 		if err := r.probe(t.Context(), s); err != nil {
 			t.Fatal(err)
@@ -160,7 +167,7 @@ func TestAResultWaitsForItsReport(t *testing.T) {
 
 // A request is answered by a run; while none can begin it stands.
 func TestARequestWaitsForARun(t *testing.T) {
-	api := server{}
+	api := &server{}
 	r := &Reconciler{Client: api, Places: &limits.Places{Reader: api, Writer: api, InCluster: 9, OnNode: 9, Now: time.Now}}
 	for _, test := range []struct {
 		name    string
@@ -187,11 +194,13 @@ func TestARequestWaitsForARun(t *testing.T) {
 
 // What comes in beside a trouble is read again when the trouble is over.
 func TestAResultOutlivesTheTroubleOfItsLink(t *testing.T) {
+	earlier := &v1alpha1.ConnectionReport{Spec: v1alpha1.ConnectionReportSpec{PolicyName: "p", LinkName: "a"}}
 	for name, trouble := range map[string]func(s *scope, api *server){
 		"the Service has gone":       func(s *scope, _ *server) { s.links[0].trouble = trouble{v1alpha1.ReasonServiceNotFound, "x"} },
 		"the workload has gone":      func(s *scope, _ *server) { s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"} },
 		"the report is another's":    func(_ *scope, api *server) { api.report = &v1alpha1.ConnectionReport{} },
 		"the cache lacks the report": func(s *scope, api *server) { api.report = ownReport(s) },
+		"an earlier policy left one": func(_ *scope, api *server) { api.report = earlier.DeepCopy() },
 	} {
 		s := scopeOf("a")
 		api := &server{}
@@ -211,12 +220,18 @@ func TestAResultOutlivesTheTroubleOfItsLink(t *testing.T) {
 		if got := l.status.Run.Pods[0].Outcome; got != "" {
 			t.Errorf("%s: outcome %q is recorded, and no report has it", name, got)
 		}
+		if mayGo := api.report != nil && api.report.Spec == earlier.Spec && len(api.report.OwnerReferences) == 0; api.deleted != mayGo {
+			t.Errorf("%s: the report was deleted: %t", name, api.deleted)
+		}
 	}
 }
 
 func ownReport(s *scope) *v1alpha1.ConnectionReport {
-	return &v1alpha1.ConnectionReport{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{
-		*metav1.NewControllerRef(s.policy, v1alpha1.GroupVersion.WithKind("ConnectionPolicy"))}}}
+	return &v1alpha1.ConnectionReport{
+		ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{
+			*metav1.NewControllerRef(s.policy, v1alpha1.GroupVersion.WithKind("ConnectionPolicy"))}},
+		Spec: v1alpha1.ConnectionReportSpec{PolicyName: s.policy.Name, LinkName: s.links[0].spec.Name},
+	}
 }
 
 func finishedPod(t *testing.T, known v1alpha1.ProbePodStatus) corev1.Pod {

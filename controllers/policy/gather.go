@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,9 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/tuner"
 )
+
+// freeAgain is how soon to look again whether the name of a report is free: no watch tells.
+const freeAgain = time.Minute
 
 // gather reads what the operator itself made for the policy: probe pods, reports and the workload's tuning.
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
@@ -36,9 +40,40 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 		}
 	}
 	for _, l := range s.links {
-		l.report = s.reports[l.spec.Name]
+		if l.report = s.reports[l.spec.Name]; l.report == nil {
+			if err := r.checkReportName(ctx, s, l); err != nil {
+				return err
+			}
+		}
 	}
 	return r.gatherTuning(ctx, s)
+}
+
+// checkReportName looks whether the name of a link's report is another link's: nothing could be reported then, so that
+// nothing is measured.
+func (r *Reconciler) checkReportName(ctx context.Context, s *scope, l *link) error {
+	var report v1alpha1.ConnectionReport
+	key := client.ObjectKey{Namespace: s.policy.Namespace, Name: reportName(s.policy.Name, l.spec.Name)}
+	err := r.Client.Get(ctx, key, &report)
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return fmt.Errorf("read ConnectionReport %s: %w", key.Name, err)
+	case !isOf(&report, s, l):
+		l.trouble = nameTaken(key.Name)
+		s.wakeAt(s.now.Add(freeAgain))
+	}
+	return nil
+}
+
+// isOf says whether a report is a link's, of this policy or of an earlier one of its name.
+func isOf(report *v1alpha1.ConnectionReport, s *scope, l *link) bool {
+	return report.Spec.PolicyName == s.policy.Name && report.Spec.LinkName == l.spec.Name
+}
+
+func nameTaken(report string) trouble {
+	return trouble{v1alpha1.ReasonInvalid,
+		fmt.Sprintf("ConnectionReport %s exists already and is another policy's; give the link another name", report)}
 }
 
 func (r *Reconciler) gatherTuning(ctx context.Context, s *scope) error {

@@ -117,6 +117,9 @@ func workloadOf(pod *corev1.Pod) v1alpha1.WorkloadReference {
 }
 
 func (r *Reconciler) resolveLink(ctx context.Context, s *scope, l *link) error {
+	if l.trouble.any() {
+		return nil
+	}
 	namespace := "" // the hosts of Services are full names
 	if l.spec.Service == nil {
 		l.target, namespace = endpointTarget(l.spec), s.policy.Namespace
