@@ -38,8 +38,24 @@ func (c *cluster) testObservers(t *testing.T) {
 		"a mount": func(e *corev1.EphemeralContainer) {
 			e.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
 		},
+		"another program":  func(e *corev1.EphemeralContainer) { e.Args = []string{"load"} },
+		"no arguments":     func(e *corev1.EphemeralContainer) { e.Args = nil },
+		"standard input":   func(e *corev1.EphemeralContainer) { e.Stdin = true },
+		"a terminal":       func(e *corev1.EphemeralContainer) { e.TTY = true },
 		"a command":        func(e *corev1.EphemeralContainer) { e.Command = []string{"sh"} },
 		"root":             func(e *corev1.EphemeralContainer) { e.SecurityContext.RunAsNonRoot = nil },
+		"the image's user": func(e *corev1.EphemeralContainer) { e.SecurityContext.RunAsUser = nil },
+		"a file system":    func(e *corev1.EphemeralContainer) { e.SecurityContext.ReadOnlyRootFilesystem = nil },
+		"any system call":  func(e *corev1.EphemeralContainer) { e.SecurityContext.SeccompProfile = nil },
+		"unconfined": func(e *corev1.EphemeralContainer) {
+			e.SecurityContext.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
+		},
+		"unconfined by AppArmor": func(e *corev1.EphemeralContainer) {
+			e.SecurityContext.AppArmorProfile = &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
+		},
+		"another SELinux type": func(e *corev1.EphemeralContainer) {
+			e.SecurityContext.SELinuxOptions = &corev1.SELinuxOptions{Type: "spc_t"}
+		},
 		"privilege":        func(e *corev1.EphemeralContainer) { e.SecurityContext.AllowPrivilegeEscalation = nil },
 		"all capabilities": func(e *corev1.EphemeralContainer) { e.SecurityContext.Capabilities = nil },
 		"a capability": func(e *corev1.EphemeralContainer) {
@@ -57,7 +73,7 @@ func (c *cluster) testObservers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			container := observer.Container("example.com/probe:v1", 9964)
 			change(&container)
-			expect(t, add(c.as(t, operator), container), refused)
+			expect(t, add(c.as(t, operator), container, client.DryRunAll), refused)
 		})
 	}
 	for name, change := range map[string]func(*corev1.PodSpec){
