@@ -28,12 +28,12 @@ type canaryTarget struct {
 }
 
 // chooseCanaryTarget takes the first link that demands something and was measured before.
-func chooseCanaryTarget(policies []v1alpha1.ConnectionPolicy, reports map[string]v1alpha1.ConnectionReport,
+func chooseCanaryTarget(policies []v1alpha1.ConnectionPolicy, reports linkReports,
 	demands []v1alpha1.Demand) (canaryTarget, bool) {
 	var found canaryTarget
 	for _, policy := range demandingPolicies(policies) {
 		for _, link := range policy.Spec.To {
-			target := reports[reportName(policy.Name, link.Name)].Status.Target
+			target := reports[linkName{policy.Name, link.Name}].Status.Target
 			if policy.Spec.Suspend || target == nil || target.URL == "" || target.Key == "" {
 				continue
 			}

@@ -19,12 +19,12 @@ func TestChooseCanaryTarget(t *testing.T) {
 	bank, payments := report("bank.example:443"), report("payments.shop.svc:80")
 	demands := []v1alpha1.Demand{{PolicyName: "checkout", LinkName: "payments"}}
 	for name, test := range map[string]struct {
-		reports map[string]v1alpha1.ConnectionReport
+		reports linkReports
 		want    string
 	}{
-		"the one that demands":           {map[string]v1alpha1.ConnectionReport{"checkout-bank": bank, "checkout-payments": payments}, "payments.shop.svc:80"},
-		"any that was probed":            {map[string]v1alpha1.ConnectionReport{"checkout-bank": bank}, "bank.example:443"},
-		"none of which the key is known": {map[string]v1alpha1.ConnectionReport{"checkout-bank": report("")}, ""},
+		"the one that demands":           {linkReports{{"checkout", "bank"}: bank, {"checkout", "payments"}: payments}, "payments.shop.svc:80"},
+		"any that was probed":            {linkReports{{"checkout", "bank"}: bank}, "bank.example:443"},
+		"none of which the key is known": {linkReports{{"checkout", "bank"}: report("")}, ""},
 		"none that was probed":           {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

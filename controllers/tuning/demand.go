@@ -11,7 +11,7 @@ import (
 
 // linkDemands turns what observers saw on the links of the policies into what the planner reads. Only pods that are
 // alive count: a pod of an earlier rollout says nothing about today's.
-func linkDemands(policies []v1alpha1.ConnectionPolicy, reports map[string]v1alpha1.ConnectionReport, pods []Pod) []tuner.LinkDemand {
+func linkDemands(policies []v1alpha1.ConnectionPolicy, reports linkReports, pods []Pod) []tuner.LinkDemand {
 	var demands []tuner.LinkDemand
 	for _, policy := range demandingPolicies(policies) {
 		bounds, allowed := portBounds(policy.Spec.Tuning.Knobs)
@@ -20,7 +20,7 @@ func linkDemands(policies []v1alpha1.ConnectionPolicy, reports map[string]v1alph
 		}
 		for _, link := range policy.Spec.To {
 			demand := tuner.LinkDemand{Policy: policy.Name, Link: link.Name, Bounds: bounds}
-			for _, reading := range reports[reportName(policy.Name, link.Name)].Status.Observers {
+			for _, reading := range reports[linkName{policy.Name, link.Name}].Status.Observers {
 				if isOf(reading, pods) && reading.PortsInUse != nil && reading.PortsAvailable != nil {
 					demand.Pods = append(demand.Pods, podPorts(reading))
 				}
@@ -71,7 +71,7 @@ func podPorts(reading v1alpha1.ObserverReading) tuner.PodPorts {
 }
 
 // observerReadings are what observers saw of the sysctls in pods that are alive, one reading a pod: the newest.
-func observerReadings(reports map[string]v1alpha1.ConnectionReport, pods []Pod) []Reading {
+func observerReadings(reports linkReports, pods []Pod) []Reading {
 	type timed struct {
 		Reading
 		at time.Time
@@ -120,5 +120,16 @@ func isOf(reading v1alpha1.ObserverReading, pods []Pod) bool {
 	})
 }
 
-// reportName is the name of a link's ConnectionReport.
-func reportName(policy, link string) string { return policy + "-" + link }
+// linkName is a link by its policy and its own name.
+type linkName struct{ policy, link string }
+
+// linkReports are the ConnectionReports of links.
+type linkReports map[linkName]v1alpha1.ConnectionReport
+
+// report is the name of the link's ConnectionReport. Another may have the same: link c of policy a-b, and b-c of a.
+func (l linkName) report() string { return l.policy + "-" + l.link }
+
+// owns says whether a ConnectionReport of that name is the link's.
+func (l linkName) owns(report v1alpha1.ConnectionReport) bool {
+	return report.Spec.PolicyName == l.policy && report.Spec.LinkName == l.link
+}

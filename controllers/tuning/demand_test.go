@@ -37,8 +37,8 @@ func TestReadings(t *testing.T) {
 			test.change(&seen)
 			p := policy("checkout", v1alpha1.ModeApply, v1alpha1.DisruptionNone)
 			p.Spec.To = []v1alpha1.Link{{Name: "payments"}}
-			reports := map[string]v1alpha1.ConnectionReport{
-				"checkout-payments": {Status: v1alpha1.ConnectionReportStatus{Observers: []v1alpha1.ObserverReading{seen}}},
+			reports := linkReports{
+				{"checkout", "payments"}: {Status: v1alpha1.ConnectionReportStatus{Observers: []v1alpha1.ObserverReading{seen}}},
 			}
 			readings := observerReadings(reports, pods)
 			if known := len(readings) == 1; known != test.known {
@@ -72,5 +72,17 @@ func TestSuspendedDemandsNothing(t *testing.T) {
 	demands := linkDemands([]v1alpha1.ConnectionPolicy{p}, nil, nil)
 	if len(demands) != 1 || demands[0].Bounds == nil || *demands[0].Bounds.Min != 20000 {
 		t.Errorf("bounds are lost: %+v", demands)
+	}
+}
+
+// TestReportOfAnotherLink: two links can have one name of a report, and only one of them has the report.
+func TestReportOfAnotherLink(t *testing.T) {
+	one, other := linkName{"a-b", "c"}, linkName{"a", "b-c"}
+	if one.report() != other.report() {
+		t.Fatalf("the names %s and %s differ", one.report(), other.report())
+	}
+	report := v1alpha1.ConnectionReport{Spec: v1alpha1.ConnectionReportSpec{PolicyName: "a-b", LinkName: "c"}}
+	if !one.owns(report) || other.owns(report) {
+		t.Errorf("owned by the first: %v, by the other: %v", one.owns(report), other.owns(report))
 	}
 }

@@ -17,7 +17,7 @@ import (
 // gathered is the state that a decision rests on, with what the acts after it need beside.
 type gathered struct {
 	state   State
-	reports map[string]v1alpha1.ConnectionReport
+	reports linkReports
 	// source is the workload. Nil: it does not exist.
 	source *source
 	// nodeAddresses are addresses that canaries must not connect to.
@@ -115,11 +115,12 @@ func (r *Reconciler) gatherWorkload(ctx context.Context, namespace string, g *ga
 }
 
 func (r *Reconciler) gatherReports(ctx context.Context, namespace string, g *gathered) error {
-	g.reports = map[string]v1alpha1.ConnectionReport{}
+	g.reports = linkReports{}
 	for _, policy := range demandingPolicies(g.state.Policies) {
 		for _, link := range policy.Spec.To {
 			var report v1alpha1.ConnectionReport
-			key := types.NamespacedName{Namespace: namespace, Name: reportName(policy.Name, link.Name)}
+			name := linkName{policy.Name, link.Name}
+			key := types.NamespacedName{Namespace: namespace, Name: name.report()}
 			err := r.Client.Get(ctx, key, &report)
 			if apierrors.IsNotFound(err) {
 				continue
@@ -127,7 +128,9 @@ func (r *Reconciler) gatherReports(ctx context.Context, namespace string, g *gat
 			if err != nil {
 				return fmt.Errorf("read ConnectionReport %s: %w", key, err)
 			}
-			g.reports[report.Name] = report
+			if name.owns(report) {
+				g.reports[name] = report
+			}
 		}
 	}
 	if g.source != nil {
