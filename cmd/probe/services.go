@@ -6,14 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/connpolicy/connpolicy/probes/load"
-	"github.com/connpolicy/connpolicy/probes/observer"
-	"github.com/connpolicy/connpolicy/probes/procnet"
-	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/server"
 	"github.com/connpolicy/connpolicy/probes/target"
 )
@@ -51,24 +47,6 @@ func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return runBeside(ctx, *listen, l.Metrics(), l.Run)
-}
-
-func runObserve(ctx context.Context, arguments []string, _, stderr io.Writer) error {
-	f := pflag.NewFlagSet("probe observe", pflag.ContinueOnError)
-	listen := f.String("listen", fmt.Sprintf(":%d", result.DefaultObserverPort), "address to serve /metrics on")
-	window := f.Int("window-seconds", 10, "time over which rates are taken, and between two lists of the sockets")
-	if err := parse(f, arguments, stderr); err != nil {
-		return err
-	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	o, err := observer.New(log, procnet.New("/proc"), time.Duration(*window)*time.Second)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	return runBeside(ctx, *listen, o.Metrics(), func(ctx context.Context) error {
-		o.Run(ctx)
-		return nil
-	})
 }
 
 // runBeside runs work and serves its metrics beside it. The first of the two that ends, ends the other.

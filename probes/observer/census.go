@@ -1,120 +1,133 @@
 package observer
 
 import (
-	"cmp"
-	"errors"
-	"maps"
-	"net/netip"
-	"slices"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/sockdiag"
+	"github.com/connpolicy/connpolicy/probes/procnet"
 )
 
 // timeWaitLength is how long Linux keeps TIME_WAIT (include/net/tcp.h, TCP_TIMEWAIT_LEN).
 const timeWaitLength = 60 * time.Second
 
-// census counts the sockets of the namespace at one time.
-type census struct {
-	at           time.Time
-	listening    map[uint16]bool
-	destinations map[netip.AddrPort]holding
+// A socket comes into TIME_WAIT while the kernel lists the others, before or after its own turn, and the kernel's clock for
+// it ticks coarsely. So those that came up to edge before the last census count too, unless their names stand in accounts,
+// which keeps those that were listed then and were not much older than that.
+const (
+	edge     = 2 * time.Second
+	keptEdge = 3 * time.Second
+)
+
+// account is a connection that is counted already and may still be seen in TIME_WAIT, or has been.
+type account struct {
+	accepted bool
+	// listed: it was seen in TIME_WAIT. told: its end was told, or seen.
+	listed, told bool
+	// at is when it was counted.
+	at time.Time
 }
 
-// holding is what the namespace's own connections to one destination hold.
-type holding struct {
-	// ports is the number of local ports held, timeWait how many of them are in TIME_WAIT.
-	ports, timeWait int
-	// closed is the number of those in TIME_WAIT that entered it since the census before.
-	closed int
-}
-
-// open is the number of ports that are held by more than TIME_WAIT.
-func (h holding) open() int { return h.ports - h.timeWait }
-
-// attempts bounds how often a census is taken again because a listener came while it was taken.
-const attempts = 3
-
-// take counts the sockets that dump lists. since is how long ago the census before was.
-//
-// A connection whose local port is listened on was accepted here and holds no port of its own. What a listener accepted
-// that came while the sockets were listed would look like connections to as many destinations as it has clients, so the
-// listeners are listed before and after, and a new one begins the count again.
-func take(dump dumpFunc, at time.Time, since time.Duration) (census, error) {
-	listening, err := listeners(dump)
-	if err != nil {
-		return census{}, err
-	}
-	for range attempts {
-		c := census{at: at, listening: listening, destinations: map[netip.AddrPort]holding{}}
-		others := sockdiag.Query{States: sockdiag.AllStates &^ sockdiag.StateSet(sockdiag.Listen)}
-		if err := dump(others, func(s sockdiag.Socket) { c.add(s, since) }); err != nil {
-			return census{}, err
+// takeCensus counts the remainders of connections, and with them the local ports held.
+func (l *ledger) takeCensus(seen *look, chosen *procnet.PortRange) {
+	l.eachGroup(func(g *group) { g.ports.held, g.ports.timeWait = g.now.full, 0 })
+	kept := l.accountsSince(seen.at.Add(-edge))
+	l.timeWaitUnknown = 0
+	for _, r := range seen.remainders {
+		known, counted := l.accounts[r.tuple]
+		switch {
+		case counted:
+		case l.accepts(r.localPort):
+			known.accepted = true
+		case chosen != nil && !chosen.Contains(int(r.localPort)):
+			if r.timeWait {
+				l.timeWaitUnknown++
+			}
+			continue
 		}
-		if listening, err = listeners(dump); err != nil {
-			return census{}, err
+		g := l.groupOf(known.accepted, r.tuple)
+		g.used = seen.at
+		g.ports.held++
+		if r.timeWait {
+			g.ports.timeWait++
 		}
-		if c.knows(listening) {
-			return c, nil
+		if !counted && seen.endsTold && !seen.last && !l.censusAt.IsZero() && r.timeWait && r.age < toldWithin {
+			// Its end may be told in a moment; the next census counts it if not.
+			continue
 		}
-	}
-	return census{}, errUnsettled
-}
-
-var errUnsettled = errors.New("new listeners came faster than the sockets could be listed")
-
-// listeners returns the ports that are listened on.
-func listeners(dump dumpFunc) (map[uint16]bool, error) {
-	ports := map[uint16]bool{}
-	query := sockdiag.Query{States: sockdiag.StateSet(sockdiag.Listen)}
-	err := dump(query, func(s sockdiag.Socket) { ports[s.Local.Port()] = true })
-	return ports, err
-}
-
-// knows says whether the census took account of each of the listening ports.
-func (c census) knows(listening map[uint16]bool) bool {
-	for port := range listening {
-		if !c.listening[port] {
-			return false
+		if l.countRemainder(g, r, known, counted, seen.at) {
+			known.listed, known.at = r.timeWait, seen.at
+			kept[r.tuple] = known
 		}
 	}
-	return true
-}
-
-func (c census) add(s sockdiag.Socket, since time.Duration) {
-	// A socket that is bound and not connected has no destination.
-	if c.listening[s.Local.Port()] || s.Remote.Port() == 0 {
-		return
-	}
-	h := c.destinations[s.Remote]
-	h.ports++
-	if s.State == sockdiag.TimeWait {
-		h.timeWait++
-		if timeWaitLength-s.Expires < since {
-			h.closed++
-		}
-	}
-	c.destinations[s.Remote] = h
-}
-
-// opensPerSecond estimates the rate of connections opened to a destination between two censuses: those that were closed
-// since and those by which the open ones grew. Connections that were both opened and closed in between, with the other
-// side closing first, leave nothing behind and are missed. ok is false if more time lies between the censuses than
-// TIME_WAIT lasts, so that some of the closed ones are gone.
-func opensPerSecond(before, after census, destination netip.AddrPort) (rate float64, ok bool) {
-	between := after.at.Sub(before.at)
-	if between > timeWaitLength {
-		return 0, false
-	}
-	is := after.destinations[destination]
-	opened := is.closed + is.open() - before.destinations[destination].open()
-	return max(0, float64(opened)) / between.Seconds(), true
-}
-
-// fullest returns at most maximum destinations, those that hold the most ports first.
-func (c census) fullest(maximum int) []netip.AddrPort {
-	all := slices.SortedFunc(maps.Keys(c.destinations), func(a, b netip.AddrPort) int {
-		return cmp.Or(cmp.Compare(c.destinations[b].ports, c.destinations[a].ports), a.Compare(b))
+	l.eachGroup(func(g *group) {
+		g.ports.remember(seen.at)
+		g.opens.update(seen.at, g.total.opened, l.censusAt)
 	})
-	return all[:min(maximum, len(all))]
+	l.accounts, l.censusAt, l.widest = kept, seen.at, 0
+	l.forget(seen.at)
 }
+
+// accountsSince returns the accounts of what ended so late that the census may have come too early to list it.
+func (l *ledger) accountsSince(at time.Time) map[tuple]account {
+	late := map[tuple]account{}
+	for name, a := range l.accounts {
+		if a.told && a.at.After(at) {
+			late[name] = a
+		}
+	}
+	return late
+}
+
+// countRemainder counts a remainder that came since the last census, and says whether the next census must know of it.
+func (l *ledger) countRemainder(g *group, r remainder, known account, counted bool, at time.Time) bool {
+	if r.timeWait && r.age >= keptEdge && (l.censusAt.IsZero() || r.age >= at.Sub(l.censusAt)+edge) {
+		return false
+	}
+	if l.censusAt.IsZero() {
+		// It ended before the observer began.
+		return true
+	}
+	if isNew := !r.timeWait || r.age < at.Sub(l.censusAt)+edge; isNew && !counted {
+		l.countUnseen(g, r, known.accepted, at)
+	}
+	if r.timeWait && r.age < at.Sub(l.censusAt)+edge && !known.listed {
+		g.total.closedHere++
+	}
+	return !r.timeWait || r.age < keptEdge
+}
+
+// countUnseen counts a connection of which nothing was seen but its remainder: it opened and ended between two looks.
+func (l *ledger) countUnseen(g *group, r remainder, accepted bool, at time.Time) {
+	closed := at
+	if r.timeWait {
+		closed = at.Add(-r.age)
+	}
+	g.total.opened++
+	g.total.closed++
+	c := record{opened: closed, earlier: l.widest, closed: closed, sent: unknown, received: unknown, exchanges: unknown}
+	g.records.add(c)
+	if l.ended != nil {
+		l.ended(logged(r.tuple, accepted, c))
+	}
+}
+
+// forget drops the groups that have had no socket for as long as a peak lasts.
+func (l *ledger) forget(at time.Time) {
+	for destination, g := range l.outgoing {
+		if at.Sub(g.used) > peakPeriod && g.peakGone() {
+			l.openedForgotten += g.total.opened
+			delete(l.outgoing, destination)
+		}
+	}
+	for port, g := range l.accepted {
+		if at.Sub(g.used) > peakPeriod && !l.listening[port] {
+			delete(l.accepted, port)
+		}
+	}
+	for address := range l.peaks {
+		if _, listened := l.queues[address]; !listened {
+			delete(l.peaks, address)
+		}
+	}
+}
+
+func (g *group) peakGone() bool { return g.ports.peak() == 0 }

@@ -1,42 +1,39 @@
 package observer
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // peakPeriod is how far back a peak looks.
 const peakPeriod = 5 * time.Minute
 
-// peaks remembers the ports held by each destination over the last peakPeriod.
-type peaks map[netip.AddrPort][]heldPorts
+// portUse is the local ports that a group held at the last census, and before.
+type portUse struct {
+	held, timeWait int
+	history        []heldPorts
+}
 
 type heldPorts struct {
 	at    time.Time
 	ports int
 }
 
-// remember adds the fullest destinations of a census and forgets what is older than peakPeriod.
-func (p peaks) remember(c census, maximum int) {
-	for _, destination := range c.fullest(maximum) {
-		p[destination] = append(p[destination], heldPorts{c.at, c.destinations[destination].ports})
+// remember notes what is held and forgets what is older than peakPeriod. Of several in ten seconds it keeps the highest, so
+// that the history is short however often it is asked.
+func (p *portUse) remember(at time.Time) {
+	const resolution = 10 * time.Second
+	if last := len(p.history) - 1; last >= 0 && at.Sub(p.history[last].at) < resolution {
+		p.history[last].ports = max(p.history[last].ports, p.held)
+	} else {
+		p.history = append(p.history, heldPorts{at, p.held})
 	}
-	for destination, held := range p {
-		for len(held) > 0 && c.at.Sub(held[0].at) > peakPeriod {
-			held = held[1:]
-		}
-		if len(held) == 0 {
-			delete(p, destination)
-		} else {
-			p[destination] = held
-		}
+	for len(p.history) > 0 && at.Sub(p.history[0].at) > peakPeriod {
+		p.history = p.history[1:]
 	}
 }
 
-// of returns the highest number of ports that a destination held.
-func (p peaks) of(destination netip.AddrPort) int {
-	highest := 0
-	for _, held := range p[destination] {
+// peak returns the highest number of ports that were held.
+func (p *portUse) peak() int {
+	highest := p.held
+	for _, held := range p.history {
 		highest = max(highest, held.ports)
 	}
 	return highest
@@ -72,12 +69,4 @@ func (o *openings) perSecond() (rate float64, ok bool) {
 		return 0, false
 	}
 	return float64(last.count-first.count) / elapsed.Seconds(), true
-}
-
-// last returns the newest reading; ok is false if there is none.
-func (o *openings) last() (count int64, ok bool) {
-	if len(o.samples) == 0 {
-		return 0, false
-	}
-	return o.samples[len(o.samples)-1].count, true
 }

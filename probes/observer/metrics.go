@@ -1,101 +1,105 @@
 package observer
 
 import (
-	"cmp"
 	"maps"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exposition"
-	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // Metrics serves what the observer saw, with a new census if the last one is too old.
 func (o *Observer) Metrics() http.Handler {
 	return exposition.Handler(func(w *exposition.Writer) {
-		o.takeCensus(scrapeAge)
-		o.write(w)
+		o.mutex.Lock()
+		defer o.mutex.Unlock()
+		o.refresh(scrapeAge)
+		writeMetrics(w, o.observation())
 	})
 }
 
-func (o *Observer) write(w *exposition.Writer) {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	w.Metric(result.MetricObserverInfo, exposition.Gauge, "The version of these metrics and the running kernel.")
-	w.Sample(result.MetricObserverInfo, 1,
-		exposition.Label{Name: "version", Value: result.Version}, exposition.Label{Name: "kernel", Value: o.kernel})
-	w.Metric(result.MetricUptimeSeconds, exposition.Gauge, "How long the observer has looked.")
-	w.Sample(result.MetricUptimeSeconds, time.Since(o.started).Seconds())
-	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay for a minute.")
-	w.Sample(result.MetricDumpErrors, float64(o.dumpErrors))
-	o.writeOpenings(w)
-	o.writeSettings(w)
-	if o.latest != nil && time.Since(o.latest.at) <= staleAge {
-		o.writeDestinations(w)
-		o.writeListening(w)
-	}
-}
-
-func (o *Observer) writeOpenings(w *exposition.Writer) {
-	if count, ok := o.openings.last(); ok {
+func writeMetrics(w *exposition.Writer, o result.Observation) {
+	writeObserver(w, o)
+	if count, ok := o.Counters["Tcp.ActiveOpens"]; ok {
 		w.Metric(result.MetricActiveOpens, exposition.Counter, "Connections opened by this namespace (TCP ActiveOpens).")
 		w.Sample(result.MetricActiveOpens, float64(count))
 	}
-	if rate, ok := o.openings.perSecond(); ok {
-		w.Metric(result.MetricOpensPerSecond, exposition.Gauge, "Connections opened per second over the last window.")
-		w.Sample(result.MetricOpensPerSecond, rate)
-	}
-}
-
-func (o *Observer) writeSettings(w *exposition.Writer) {
-	if ports, err := o.proc.AvailablePorts(); err == nil {
-		w.Metric(result.MetricPortsAvailable, exposition.Gauge, "Local ports that the kernel may choose: ip_local_port_range without ip_local_reserved_ports.")
-		w.Sample(result.MetricPortsAvailable, float64(ports))
-	}
+	writeOne(w, result.MetricOpensPerSecond, exposition.Gauge, "Connections opened per second over the last window.", o.OpensPerSecond)
+	writeOne(w, result.MetricOpenedUnseen, exposition.Counter,
+		"Connections opened that no destination counts, for no socket of them was seen.", asFloat(o.OpenedUnseen))
+	writeOne(w, result.MetricPortsAvailable, exposition.Gauge,
+		"Local ports that the kernel may choose: ip_local_port_range without ip_local_reserved_ports.", asFloat(o.PortsAvailable))
+	writeNamed(w, result.MetricCounter, exposition.Counter, "A counter of the kernel since the namespace was made.", o.Counters)
 	w.Metric(result.MetricSysctl, exposition.Gauge, "A setting in force in this namespace.")
-	values := o.proc.Sysctls(procnet.ConnectionSysctls())
-	for _, name := range slices.Sorted(maps.Keys(values)) {
+	for _, name := range slices.Sorted(maps.Keys(o.Sysctls)) {
 		w.Sample(result.MetricSysctl, 1,
-			exposition.Label{Name: "name", Value: name}, exposition.Label{Name: "value", Value: values[name]})
+			exposition.Label{Name: "name", Value: name}, exposition.Label{Name: "value", Value: o.Sysctls[name]})
 	}
+	if o.Destinations == nil {
+		return
+	}
+	destinations := o.Destinations
+	if o.OtherDestinations != nil {
+		destinations = append(slices.Clone(destinations), *o.OtherDestinations)
+	}
+	writeDestinations(w, destinations)
+	w.Metric(result.MetricTimeWaitUnknown, exposition.Gauge, "Sockets in TIME_WAIT that may have been opened here or accepted.")
+	w.Sample(result.MetricTimeWaitUnknown, float64(o.TimeWaitUnknown))
+	writeListening(w, o)
 }
 
-// writeDestinations writes one series a destination and metric, for those that hold or lately held the most ports.
-func (o *Observer) writeDestinations(w *exposition.Writer) {
-	destinations := slices.SortedFunc(maps.Keys(o.peaks), func(a, b netip.AddrPort) int {
-		return cmp.Or(cmp.Compare(o.peaks.of(b), o.peaks.of(a)), a.Compare(b))
-	})
-	destinations = destinations[:min(maximumDestinations, len(destinations))]
-	each := func(name, help string, value func(netip.AddrPort) float64) {
-		w.Metric(name, exposition.Gauge, help)
-		for _, destination := range destinations {
-			w.Sample(name, value(destination), exposition.Label{Name: "destination", Value: destination.String()})
-		}
-	}
-	each(result.MetricPortsInUse, "Local ports held towards a destination, TIME_WAIT included.",
-		func(d netip.AddrPort) float64 { return float64(o.latest.destinations[d].ports) })
-	each(result.MetricPortsInUsePeak, "The most local ports held towards a destination in the last five minutes.",
-		func(d netip.AddrPort) float64 { return float64(o.peaks.of(d)) })
-	each(result.MetricTimeWait, "Local ports held towards a destination in TIME_WAIT.",
-		func(d netip.AddrPort) float64 { return float64(o.latest.destinations[d].timeWait) })
-	if o.before != nil {
-		w.Metric(result.MetricDestinationOpensPerSecond, exposition.Gauge, "Connections opened to a destination per second, estimated from its sockets.")
-		for _, d := range destinations {
-			if rate, ok := opensPerSecond(*o.before, *o.latest, d); ok {
-				w.Sample(result.MetricDestinationOpensPerSecond, rate, exposition.Label{Name: "destination", Value: d.String()})
-			}
-		}
-	}
+func writeObserver(w *exposition.Writer, o result.Observation) {
+	w.Metric(result.MetricObserverInfo, exposition.Gauge, "The version of these metrics and the running kernel.")
+	w.Sample(result.MetricObserverInfo, 1,
+		exposition.Label{Name: "version", Value: o.Version}, exposition.Label{Name: "kernel", Value: o.Kernel})
+	w.Metric(result.MetricUptimeSeconds, exposition.Gauge, "How long the observer has looked.")
+	w.Sample(result.MetricUptimeSeconds, o.UptimeSeconds)
+	w.Metric(result.MetricCPUSeconds, exposition.Counter, "Processor time that the observer has used.")
+	w.Sample(result.MetricCPUSeconds, o.Cost.CPUSeconds)
+	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay for a minute.")
+	w.Sample(result.MetricDumpErrors, float64(o.Cost.Errors))
 }
 
-func (o *Observer) writeListening(w *exposition.Writer) {
+func writeListening(w *exposition.Writer, o result.Observation) {
 	w.Metric(result.MetricListening, exposition.Gauge, "TCP ports that something listens on.")
-	ports := slices.Sorted(maps.Keys(o.latest.listening))
-	for _, port := range ports[:min(maximumListening, len(ports))] {
-		w.Sample(result.MetricListening, 1, exposition.Label{Name: "port", Value: strconv.Itoa(int(port))})
+	for _, port := range o.ListeningPorts {
+		w.Sample(result.MetricListening, 1, exposition.Label{Name: "port", Value: strconv.Itoa(port)})
 	}
+	for _, m := range []struct {
+		name, help string
+		value      func(result.Listener) int
+	}{
+		{result.MetricListenQueue, "Connections that wait to be accepted.", func(l result.Listener) int { return l.Queue }},
+		{result.MetricListenQueuePeak, "The most connections seen to wait.", func(l result.Listener) int { return l.QueuePeak }},
+		{result.MetricListenQueueLimit, "How many connections may wait.", func(l result.Listener) int { return l.QueueLimit }},
+	} {
+		w.Metric(m.name, exposition.Gauge, m.help)
+		for _, listener := range o.Listeners {
+			w.Sample(m.name, float64(m.value(listener)), exposition.Label{Name: "address", Value: listener.Address})
+		}
+	}
+}
+
+func writeOne(w *exposition.Writer, name string, kind exposition.Kind, help string, value *float64) {
+	if value != nil {
+		w.Metric(name, kind, help)
+		w.Sample(name, *value)
+	}
+}
+
+func writeNamed(w *exposition.Writer, name string, kind exposition.Kind, help string, values map[string]int64) {
+	w.Metric(name, kind, help)
+	for _, label := range slices.Sorted(maps.Keys(values)) {
+		w.Sample(name, float64(values[label]), exposition.Label{Name: "name", Value: label})
+	}
+}
+
+// asFloat keeps what is unknown unknown.
+func asFloat[N int | int64](value *N) *float64 {
+	if value == nil {
+		return nil
+	}
+	return new(float64(*value))
 }

@@ -39,19 +39,15 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		o.readCounters()
-		o.takeCensus(0)
-		// Whether a connection was closed since is told by its age when the sockets are listed, a moment after the census
-		// begins: all this load at once, right after the census before, would lie on the edge.
-		time.Sleep(300 * time.Millisecond)
+		o.lookAt(true, false)
+		before := o.ledger.censusAt
 		open(t, first, firstClosed, true)
 		open(t, first, firstOpen, false)
 		open(t, second, secondOpen, false)
 		// The window of the rate must pass, and closing handshakes may still be under way.
 		time.Sleep(2100 * time.Millisecond)
 		waitForTimeWait(t, firstClosed)
-		o.readCounters()
-		o.takeCensus(0)
+		o.lookAt(true, false)
 
 		const held = firstClosed + firstOpen
 		samples := scrape(t, o)
@@ -61,12 +57,14 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			of("time_wait", first.Addr().String()):                                                    fmt.Sprint(firstClosed),
 			of("ports_in_use", second.Addr().String()):                                                "15",
 			of("time_wait", second.Addr().String()):                                                   "0",
+			of("destination_opened_total", first.Addr().String()):                                     fmt.Sprint(held),
+			of("destination_closed_here_total", first.Addr().String()):                                fmt.Sprint(firstClosed),
 			"connpolicy_observer_connections_opened_total":                                            "165",
 			"connpolicy_observer_ports_available":                                                     "900",
 			`connpolicy_observer_listening{port="8080"}`:                                              "1",
 			`connpolicy_observer_sysctl{name="net.ipv4.ip_local_reserved_ports",value="40500-40599"}`: "1",
 		})
-		betweenCensuses := o.latest.at.Sub(o.before.at).Seconds()
+		betweenCensuses := o.ledger.censusAt.Sub(before).Seconds()
 		near(t, samples, of("destination_connections_opened_per_second", first.Addr().String()), float64(held)/betweenCensuses)
 		near(t, samples, of("destination_connections_opened_per_second", second.Addr().String()), 15/betweenCensuses)
 		readings := o.openings.samples
@@ -79,9 +77,9 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		o.takeCensus(0)
-		if len(o.latest.destinations) != 0 {
-			t.Errorf("the server holds ports: %v", o.latest.destinations)
+		o.lookAt(true, false)
+		if len(o.ledger.outgoing) != 0 {
+			t.Errorf("the server holds ports: %v", o.ledger.outgoing)
 		}
 	})
 }

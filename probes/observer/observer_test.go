@@ -12,104 +12,38 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
-
-const (
-	payments = "198.18.0.7:8080"
-	bank     = "[fd00::7]:443"
-)
-
-// kernel is a list of sockets that a test writes, and whether listing them fails.
-type kernel struct {
-	sockets []sockdiag.Socket
-	err     error
-	dumps   int
-	// onDump is called at each dump, nil for nothing.
-	onDump func()
-}
-
-func (k *kernel) dump(query sockdiag.Query, visit func(sockdiag.Socket)) error {
-	k.dumps++
-	if k.onDump != nil {
-		k.onDump()
-	}
-	for _, s := range k.sockets {
-		if query.States&sockdiag.StateSet(s.State) != 0 {
-			visit(s)
-		}
-	}
-	return k.err
-}
-
-// add writes count sockets in one state.
-func (k *kernel) add(count int, state sockdiag.State, localPort uint16, remote string, expires time.Duration) {
-	for range count {
-		s := sockdiag.Socket{State: state, Local: netip.AddrPortFrom(netip.MustParseAddr("198.18.0.1"), localPort), Expires: expires}
-		if remote != "" {
-			s.Remote = netip.MustParseAddrPort(remote)
-		}
-		k.sockets = append(k.sockets, s)
-	}
-}
-
-func newObserver(t *testing.T, k *kernel) *Observer {
-	t.Helper()
-	o, err := New(slog.New(slog.DiscardHandler), procnet.New("../procnet/testdata/linux-6.18"), 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.dump = k.dump
-	return o
-}
-
-// scrape returns the samples served, by name with labels.
-func scrape(t *testing.T, o *Observer) map[string]string {
-	t.Helper()
-	recorder := httptest.NewRecorder()
-	o.Metrics().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
-	samples := map[string]string{}
-	for line := range strings.Lines(recorder.Body.String()) {
-		if line = strings.TrimSuffix(line, "\n"); !strings.HasPrefix(line, "#") {
-			end := strings.LastIndexByte(line, ' ')
-			samples[line[:end]] = line[end+1:]
-		}
-	}
-	return samples
-}
-
-func check(t *testing.T, samples map[string]string, want map[string]string) {
-	t.Helper()
-	for name, value := range want {
-		if got, ok := samples[name]; value == "" && ok || value != "" && got != value {
-			t.Errorf("%s = %q, want %q", name, got, value)
-		}
-	}
-}
-
-func of(metric, destination string) string {
-	return fmt.Sprintf("connpolicy_observer_%s{destination=%q}", metric, destination)
-}
 
 func TestMetricsOfKnownSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kernel{}
-		k.add(1, sockdiag.Listen, 8080, "", 0)
-		k.add(500, sockdiag.Established, 8080, "198.18.0.99:40000", 0) // accepted, no port of its own
-		k.add(3, sockdiag.Close, 45000, "", 0)                         // bound, not connected
-		k.add(20, sockdiag.Established, 40000, payments, 0)
-		k.add(5, sockdiag.FinWait2, 40001, payments, 30*time.Second)
-		k.add(100, sockdiag.TimeWait, 40002, payments, 30*time.Second)
-		k.add(7, sockdiag.TimeWait, 40003, bank, 59*time.Second)
+		k.listen(8080)
+		k.accept(500, 8080) // these hold no port of their own
+		bound := k.open(3, payments)
+		for i := range 3 {
+			k.sockets[bound+i].State, k.sockets[bound+i].Remote = sockdiag.Close, netip.AddrPort{} // bound, not connected
+		}
+		k.open(20, payments)
+		finWait := k.open(5, payments)
+		for i := range 5 {
+			k.sockets[finWait+i].State = sockdiag.FinWait2
+		}
+		k.timeWait(100, payments, 30*time.Second)
+		k.timeWait(7, bank, time.Second)
 		o := newObserver(t, k)
 		check(t, scrape(t, o), map[string]string{
 			of("ports_in_use", payments):                                                          "125",
 			of("ports_in_use_peak", payments):                                                     "125",
 			of("time_wait", payments):                                                             "100",
+			of("destination_open", payments):                                                      "20",
+			of("destination_opened_total", payments):                                              "0",
 			of("ports_in_use", bank):                                                              "7",
-			of("ports_in_use", "198.18.0.99:40000"):                                               "",
+			of("ports_in_use", "198.18.0.99:33001"):                                               "",
 			of("destination_connections_opened_per_second", payments):                             "", // not known yet
 			`connpolicy_observer_listening{port="8080"}`:                                          "1",
+			`connpolicy_observer_listen_queue_limit{address="0.0.0.0:8080"}`:                      "128",
 			"connpolicy_observer_ports_available":                                                 "28232",
 			"connpolicy_observer_dump_errors_total":                                               "0",
 			"connpolicy_observer_connections_opened_per_second":                                   "",
@@ -118,20 +52,19 @@ func TestMetricsOfKnownSockets(t *testing.T) {
 			`connpolicy_observer_sysctl{name="net.ipv4.ip_local_reserved_ports",value=""}`:        "1",
 		})
 
-		// Ten seconds later: 10 connections more are open, 40 were closed in between, and those before are older.
+		// Ten seconds later: 10 connections more are open, 40 were opened and closed in between.
 		time.Sleep(10 * time.Second)
-		k.sockets = nil
-		k.add(30, sockdiag.Established, 40000, payments, 0)
-		k.add(5, sockdiag.FinWait2, 40001, payments, 20*time.Second)
-		k.add(100, sockdiag.TimeWait, 40002, payments, 20*time.Second)
-		k.add(40, sockdiag.TimeWait, 40004, payments, 55*time.Second)
+		k.age(10 * time.Second)
+		k.open(10, payments)
+		k.timeWait(40, payments, 5*time.Second)
 		check(t, scrape(t, o), map[string]string{
 			of("destination_connections_opened_per_second", payments): "5",
 			of("destination_connections_opened_per_second", bank):     "0",
+			of("destination_opened_total", payments):                  "50",
+			of("destination_closed_here_total", payments):             "40",
 			of("ports_in_use", payments):                              "175",
 			of("ports_in_use_peak", payments):                         "175",
-			of("ports_in_use", bank):                                  "0",
-			of("ports_in_use_peak", bank):                             "7",
+			of("ports_in_use", bank):                                  "7",
 			"connpolicy_observer_uptime_seconds":                      "10",
 		})
 
@@ -141,10 +74,11 @@ func TestMetricsOfKnownSockets(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			check(t, scrape(t, o), map[string]string{of("ports_in_use", payments): "0", of("ports_in_use_peak", payments): "175"})
 		}
-		time.Sleep(20 * time.Second)
+		time.Sleep(30 * time.Second)
 		check(t, scrape(t, o), map[string]string{of("ports_in_use", payments): "", of("ports_in_use_peak", payments): ""})
-		if len(o.peaks) != 0 {
-			t.Errorf("%d destinations are remembered for ever", len(o.peaks))
+		if len(o.ledger.outgoing)+len(o.ledger.connections)+len(o.ledger.accounts) != 0 {
+			t.Errorf("%d destinations, %d connections, %d accounts are remembered for ever",
+				len(o.ledger.outgoing), len(o.ledger.connections), len(o.ledger.accounts))
 		}
 	})
 }
@@ -157,56 +91,63 @@ func TestFailedDumpKeepsTheLastFigures(t *testing.T) {
 		samples := scrape(t, o)
 		check(t, samples, map[string]string{"connpolicy_observer_dump_errors_total": "1"})
 		for name := range samples {
-			if strings.HasPrefix(name, "connpolicy_observer_ports_in_use") || strings.HasPrefix(name, "connpolicy_observer_listening") {
+			if strings.Contains(name, "destination") || strings.HasPrefix(name, "connpolicy_observer_listen") {
 				t.Errorf("%s although no dump ever succeeded", name)
 			}
 		}
+		if seen, err := o.Observe(); err == nil {
+			t.Errorf("an observation of what nobody saw: %+v", seen)
+		}
 		k.err = nil
-		k.add(12, sockdiag.Established, 40000, payments, 0)
+		k.open(12, payments)
 		check(t, scrape(t, o), map[string]string{of("ports_in_use", payments): "12"})
 		k.err = errors.New("interrupted")
-		k.sockets = nil
 		time.Sleep(6 * time.Second)
 		check(t, scrape(t, o), map[string]string{of("ports_in_use", payments): "12", "connpolicy_observer_dump_errors_total": "2"})
 
 		// What is older than a minute is not known any more.
 		time.Sleep(55 * time.Second)
 		for name := range scrape(t, o) {
-			if strings.Contains(name, "destination=") || strings.HasPrefix(name, "connpolicy_observer_listening") {
+			if strings.Contains(name, "destination=") || strings.HasPrefix(name, "connpolicy_observer_listen") {
 				t.Errorf("%s although all dumps failed for a minute", name)
 			}
 		}
 
 		// Of those closed since the last census some have left TIME_WAIT by now, so that no rate is known at first.
 		k.err = nil
-		k.add(30, sockdiag.TimeWait, 40001, payments, 30*time.Second)
+		k.sockets = nil
+		k.timeWait(30, payments, 30*time.Second)
 		check(t, scrape(t, o), map[string]string{
 			of("ports_in_use", payments): "30", of("destination_connections_opened_per_second", payments): "",
 		})
 		time.Sleep(10 * time.Second)
+		k.age(10 * time.Second)
 		check(t, scrape(t, o), map[string]string{of("destination_connections_opened_per_second", payments): "0"})
 	})
 }
 
-// What a listener accepts that comes in the middle of a census is no connection of the namespace's own.
-func TestListenerThatComesDuringACensus(t *testing.T) {
+// What a listener accepts that comes in the middle of a look is no connection of the namespace's own.
+func TestListenerThatComesDuringALook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kernel{}
 		k.onDump = func() {
 			if k.dumps == 2 {
-				k.add(1, sockdiag.Listen, 8080, "", 0)
-				k.add(5, sockdiag.Established, 8080, "198.18.0.99:40000", 0)
+				k.accept(5, 8080)
+				for i := range k.sockets {
+					k.sockets[i].Info = nil
+				}
+			}
+			if k.dumps == 3 {
+				k.listen(8080)
 			}
 		}
-		check(t, scrape(t, newObserver(t, k)), map[string]string{
-			of("ports_in_use", "198.18.0.99:40000"):      "",
-			`connpolicy_observer_listening{port="8080"}`: "1",
-		})
-
-		// If they never end, that is an error and not a guess.
-		k = &kernel{}
-		k.onDump = func() { k.add(1, sockdiag.Listen, uint16(1000+k.dumps), "", 0) }
-		check(t, scrape(t, newObserver(t, k)), map[string]string{"connpolicy_observer_dump_errors_total": "1"})
+		samples := scrape(t, newObserver(t, k))
+		check(t, samples, map[string]string{`connpolicy_observer_listening{port="8080"}`: "1"})
+		for name := range samples {
+			if strings.HasPrefix(name, "connpolicy_observer_ports_in_use{") {
+				t.Errorf("%s, which was accepted", name)
+			}
+		}
 	})
 }
 
@@ -240,24 +181,64 @@ func TestScrapesShareACensus(t *testing.T) {
 	})
 }
 
-func TestDestinationsAreBounded(t *testing.T) {
+// However many sockets there are and however long their addresses, the answer is bounded, and nothing is lost from the sums.
+func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kernel{}
-		for i := range 200 {
-			k.add(i+1, sockdiag.Established, 40000, fmt.Sprintf("198.18.1.%d:80", i), 0)
-			k.add(1, sockdiag.Listen, uint16(10000+i), "", 0)
-			k.add(1, sockdiag.Listen, uint16(20000+i), "", 0)
+		const destinations = 300
+		sockets := 0
+		for i := range destinations {
+			remote := fmt.Sprintf("[2001:db8:1111:2222:3333:4444:5555:%x]:65535", 0x1000+i)
+			for j := k.open(i%40+1, remote); j < len(k.sockets); j++ {
+				k.sockets[j].Info.LastDataSentMilliseconds = new(uint32(123456))
+				k.sockets[j].Info.LastDataReceivedMilliseconds = new(uint32(123457))
+				k.sockets[j].State = sockdiag.CloseWait
+				sockets++
+			}
+			k.listen(uint16(10000 + i))
 		}
-		samples := scrape(t, newObserver(t, k))
-		series := map[string]int{}
+		o := newObserver(t, k)
+		scrape(t, o)
+		ended := k.sockets
+		k.sockets = nil
+		for _, s := range ended {
+			if s.State != sockdiag.Listen {
+				s.State, s.Info = sockdiag.Close, infoOf(2, 1234567890, 9876543210)
+				k.told = append(k.told, s)
+			}
+		}
+		k.sockets = ended[:len(ended):len(ended)]
+		o.lookAround()
+		time.Sleep(7 * time.Second)
+		samples := scrape(t, o)
+		series, total := map[string]int{}, 0
 		for name := range samples {
 			metric, _, _ := strings.Cut(name, "{")
 			series[metric]++
 		}
-		if series["connpolicy_observer_ports_in_use"] != maximumDestinations || series["connpolicy_observer_listening"] != maximumListening {
+		if series["connpolicy_observer_ports_in_use"] != result.MaximumDestinations+1 ||
+			series["connpolicy_observer_listening"] != result.MaximumListeningPorts ||
+			series["connpolicy_observer_listen_queue"] != result.MaximumListeners {
 			t.Errorf("series: %v", series)
 		}
-		check(t, samples, map[string]string{of("ports_in_use", "198.18.1.199:80"): "200", of("ports_in_use", "198.18.1.149:80"): ""})
+		for name, value := range samples {
+			if strings.HasPrefix(name, "connpolicy_observer_ports_in_use{") {
+				var held int
+				if _, err := fmt.Sscan(value, &held); err != nil {
+					t.Error(err)
+				}
+				total += held
+			}
+		}
+		if total != sockets {
+			t.Errorf("%d ports in all series, want %d", total, sockets)
+		}
+		recorder := httptest.NewRecorder()
+		o.Metrics().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+		t.Logf("%d bytes", recorder.Body.Len())
+		if recorder.Body.Len() > result.MaximumMetricsBytes-2*result.MaximumSysctlBytes {
+			t.Errorf("%d bytes leave no room for long settings", recorder.Body.Len())
+		}
 	})
 }
 
@@ -284,7 +265,7 @@ func TestOpeningsPerSecond(t *testing.T) {
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	if _, err := New(log, procnet.New("/proc"), time.Second); err == nil {
-		t.Error("a window shorter than the interval of the counters is allowed")
+		t.Error("a window of one look is allowed")
 	}
 	if _, err := New(log, procnet.New("/proc"), time.Minute); err == nil {
 		t.Error("a window as long as TIME_WAIT is allowed")

@@ -18,16 +18,28 @@ const maximumPort = 65535
 // PortRange is a range of ports with both ends included.
 type PortRange struct{ Low, High int }
 
+// PortRange reads ip_local_port_range, from which the kernel chooses the local ports of connections.
+func (fs FS) PortRange() (PortRange, error) {
+	text, err := fs.Sysctl(SysctlPortRange)
+	if err != nil {
+		return PortRange{}, err
+	}
+	ports, err := parsePortRange(text)
+	if err != nil {
+		return PortRange{}, fmt.Errorf("%s: %w", SysctlPortRange, err)
+	}
+	return ports, nil
+}
+
+// Contains says whether a port lies in the range.
+func (r PortRange) Contains(port int) bool { return r.Low <= port && port <= r.High }
+
 // AvailablePorts counts the local ports that the kernel may choose for a connection by itself: ip_local_port_range without
 // ip_local_reserved_ports.
 func (fs FS) AvailablePorts() (int, error) {
-	rangeText, err := fs.Sysctl(SysctlPortRange)
+	ports, err := fs.PortRange()
 	if err != nil {
 		return 0, err
-	}
-	ports, err := parsePortRange(rangeText)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", SysctlPortRange, err)
 	}
 	reservedText, err := fs.Sysctl(SysctlReservedPorts)
 	if err != nil {
@@ -46,7 +58,7 @@ func countPorts(ports PortRange, reserved []PortRange) int {
 	for port := ports.Low; port <= ports.High; port++ {
 		free := true
 		for _, r := range reserved {
-			if r.Low <= port && port <= r.High {
+			if r.Contains(port) {
 				free = false
 				break
 			}

@@ -46,16 +46,14 @@ const (
 )
 
 // Names of the metrics that hold the figures of Connections for one destination; label: destination. Those of quantiles
-// have the label quantile too: 0.5, 0.9, 0.99.
+// have the label quantile too: 0.5 or 0.99.
 const (
 	MetricOpen                   = "connpolicy_observer_destination_open"
 	MetricOpenPeak               = "connpolicy_observer_destination_open_peak"
-	MetricOpenMean               = "connpolicy_observer_destination_open_mean"
 	MetricBusyPeak               = "connpolicy_observer_destination_busy_peak"
 	MetricOpened                 = "connpolicy_observer_destination_opened_total"
 	MetricFailed                 = "connpolicy_observer_destination_failed_total"
 	MetricClosed                 = "connpolicy_observer_destination_closed_total"
-	MetricOpenBefore             = "connpolicy_observer_destination_closed_open_before_total"
 	MetricClosedHere             = "connpolicy_observer_destination_closed_here_total"
 	MetricMeanLifetimeSeconds    = "connpolicy_observer_destination_lifetime_seconds_mean"
 	MetricLifetimeSeconds        = "connpolicy_observer_destination_lifetime_seconds_at_most"

@@ -29,7 +29,7 @@ type Observation struct {
 	// Destinations are the tuples that hold local ports or lately did, the fullest first, at most 20. Nil if the sockets
 	// could not be listed.
 	Destinations []Destination `json:"destinations"`
-	// OtherDestinations sums those that are not among Destinations. Nil if there is none.
+	// OtherDestinations sums those that are not among Destinations, peaks included. Nil if there is none.
 	OtherDestinations *Destination `json:"otherDestinations,omitempty"`
 	// TimeWaitUnknown counts sockets in TIME_WAIT of which nobody can say whether they were opened here or accepted: the
 	// kernel would not have chosen their local port, and nothing listens on it.
@@ -47,7 +47,7 @@ type Observation struct {
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 }
 
-// Cost is what an observer used, and what it could not see.
+// Cost is what an observer used, and how well it could see.
 type Cost struct {
 	// CPUSeconds is the processor time of the observer's process.
 	CPUSeconds float64 `json:"cpuSeconds"`
@@ -56,8 +56,6 @@ type Cost struct {
 	InfoLooks int64 `json:"infoLooks"`
 	// Errors counts the lists of sockets that failed.
 	Errors int64 `json:"errors"`
-	// Untracked counts the sockets that were not followed, because there were more than the observer keeps in memory.
-	Untracked int64 `json:"untracked"`
 	// ExactSeconds is for how long the kernel told each end of a connection; in the rest, and where ClosingsLost is not 0,
 	// ends are known to the step of a look.
 	ExactSeconds float64 `json:"exactSeconds"`
@@ -97,21 +95,23 @@ type Listener struct {
 // Connections is how the connections of one destination, or of one listening port, are used. Counts are since the observer
 // began; what was open before counts among Open alone, and once it ends among Closed and OpenBefore.
 type Connections struct {
-	// Open is how many there are now, OpenPeak the most seen at a look, OpenMean the average over all looks.
-	Open     int     `json:"open"`
-	OpenPeak int     `json:"openPeak"`
-	OpenMean float64 `json:"openMean"`
+	// Open is how many are established now, or closed by the peer alone.
+	Open int `json:"open"`
+	// OpenPeak is the most seen at a look, OpenMean the average over all looks. The latter is not served as a metric.
+	OpenPeak int      `json:"openPeak"`
+	OpenMean *float64 `json:"openMean,omitempty"`
 	// BusyPeak is the most that had sent or received within the second before a look: as many as were needed at once, to
 	// size a pool by. Nil if no look told.
 	BusyPeak *int `json:"busyPeak,omitempty"`
 	// Opened counts those that began, Failed those of them that were never established.
 	Opened int64 `json:"opened"`
 	Failed int64 `json:"failed"`
-	// Closed counts those that ended, OpenBefore those of them that were open when the observer began, ClosedHere those
-	// that this side closed first, and that went through TIME_WAIT here.
+	// Closed counts those that ended, ClosedHere those of them that this side closed first, so that they went through
+	// TIME_WAIT here.
 	Closed     int64 `json:"closed"`
-	OpenBefore int64 `json:"openBefore"`
 	ClosedHere int64 `json:"closedHere"`
+	// OpenBefore counts those of Closed that were open when the observer began. Not served as a metric.
+	OpenBefore *int64 `json:"openBefore,omitempty"`
 	// MeanLifetimeSeconds is estimated by Little's law: open on average ÷ opened per second. Nil if none was opened.
 	MeanLifetimeSeconds *float64 `json:"meanLifetimeSeconds,omitempty"`
 	// LifetimeSecondsAtMost is how long those lived that opened and ended while the observer looked. The end is known
@@ -157,12 +157,13 @@ type Keepalive struct {
 
 // Quantiles of a figure over connections, in the figure's own unit. Each is a value that was seen.
 type Quantiles struct {
-	// Samples is the number of connections, the last 1,000 at most of a destination.
-	Samples int     `json:"samples"`
-	P50     float64 `json:"p50"`
-	P90     float64 `json:"p90"`
-	P99     float64 `json:"p99"`
-	Max     float64 `json:"max"`
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	// P90, Max and Samples are not served as metrics. Samples is the number of connections: of those that ended the last
+	// 1,000 of a destination at most.
+	P90     *float64 `json:"p90,omitempty"`
+	Max     *float64 `json:"max,omitempty"`
+	Samples *int     `json:"samples,omitempty"`
 }
 
 // ConnectionRecord is one connection of the log that `probe observe --log` writes, as JSON lines, when it ended or the log

@@ -1,0 +1,49 @@
+package observer
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The kernel is asked to tell ends only while there are few, and how often they are read follows their number.
+func TestEndsAreToldWhileThereAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		e := ends{log: slog.New(slog.DiscardHandler), listen: func() (closings, error) { return k, nil }}
+		e.follow(0, false)
+		made := int64(5_000_000) // since the namespace was made, long ago
+		e.follow(made, true)
+		for _, c := range []struct {
+			perSecond int64
+			told      bool
+			interval  time.Duration
+		}{
+			{0, true, 250 * time.Millisecond}, {500, true, 200 * time.Millisecond}, {1900, true, 0}, {2100, false, 0},
+			{1900, false, 0}, {1400, true, 0}, {100_000, false, 25 * time.Millisecond}, {100, true, 250 * time.Millisecond},
+		} {
+			time.Sleep(time.Second)
+			made += c.perSecond
+			e.follow(made, true)
+			if e.told() != c.told || c.interval != 0 && e.interval != c.interval {
+				t.Errorf("at %d a second: told %v, read every %v", c.perSecond, e.told(), e.interval)
+			}
+		}
+		if listened := e.listened(time.Now()); listened != 5*time.Second {
+			t.Errorf("listened for %v, want 5 s", listened)
+		}
+	})
+}
+
+func TestKernelThatDoesNotTell(t *testing.T) {
+	e := ends{log: slog.New(slog.DiscardHandler), listen: func() (closings, error) { return nil, errors.New("not permitted") }}
+	e.follow(0, true)
+	e.follow(0, true)
+	e.read()
+	e.stop()
+	if !e.refused || e.told() || len(e.take()) != 0 {
+		t.Errorf("%+v", e)
+	}
+}
