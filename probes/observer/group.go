@@ -95,7 +95,8 @@ func (r *rate) update(at time.Time, count int64, began time.Time) {
 	elapsed := at.Sub(from)
 	r.known = !from.IsZero() && elapsed > 0 && elapsed <= timeWaitLength
 	if r.known {
-		r.perSecond = float64(count-before) / elapsed.Seconds()
+		// A connection that turns out to have been accepted is taken back.
+		r.perSecond = max(0, float64(count-before)) / elapsed.Seconds()
 	}
 	r.at, r.count = at, count
 }

@@ -121,7 +121,7 @@ func (l *ledger) summary(g *group, idle []float64) *result.Connections {
 	if l.looks > 0 {
 		mean := float64(g.total.open) / float64(l.looks)
 		c.OpenMean = &mean
-		if elapsed := l.lookedAt.Sub(l.began).Seconds(); elapsed > 0 && g.total.opened > 0 {
+		if elapsed := l.lookedAt.Sub(l.began).Seconds(); elapsed > 0 && g.total.opened > 0 && g.total.open > 0 {
 			c.MeanLifetimeSeconds = new(mean / (float64(g.total.opened) / elapsed))
 		}
 	}

@@ -112,7 +112,8 @@ type Connections struct {
 	ClosedHere int64 `json:"closedHere"`
 	// OpenBefore counts those of Closed that were open when the observer began. Not served as a metric.
 	OpenBefore *int64 `json:"openBefore,omitempty"`
-	// MeanLifetimeSeconds is estimated by Little's law: open on average ÷ opened per second. Nil if none was opened.
+	// MeanLifetimeSeconds is estimated by Little's law: open on average ÷ opened per second. Nil if none was opened, or if
+	// all were shorter than any look could see.
 	MeanLifetimeSeconds *float64 `json:"meanLifetimeSeconds,omitempty"`
 	// LifetimeSecondsAtMost is how long those lived that opened and ended while the observer looked. The end is known
 	// well, the beginning to the step of a look, so that each figure is an upper bound.
