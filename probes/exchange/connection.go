@@ -79,8 +79,7 @@ func (c *Connection) Request(ctx context.Context, closeAfter bool) (http1.Respon
 
 // Ask is Request for a request of the caller's own.
 func (c *Connection) Ask(ctx context.Context, request http1.Request) (http1.Response, time.Duration, error) {
-	ctx, cancel := c.peer.limited(ctx, Timeout)
-	defer cancel()
+	ctx = c.peer.limited(ctx, Timeout)
 	begin := time.Now()
 	if err := c.Send(ctx, request); err != nil {
 		return http1.Response{}, 0, err
@@ -147,8 +146,7 @@ func (c *Connection) Stream(ctx context.Context) net.Conn {
 // connection too. It returns how that came: io.EOF after a close, else the error, which wraps tcpconn.ErrTimeout once the
 // limit or the time of the measurement is over. A close without it would be a reset if the target had something to say.
 func (c *Connection) HangUp(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := c.peer.limited(ctx, limit)
-	defer cancel()
+	ctx = c.peer.limited(ctx, limit)
 	if err := c.CloseWrite(ctx); err != nil {
 		return err
 	}

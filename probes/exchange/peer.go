@@ -80,8 +80,7 @@ func (p *Peer) HasSession() bool {
 func (p *Peer) OffersSessions() bool { return p.session.offered() }
 
 func (p *Peer) connect(ctx context.Context, sessions tls.ClientSessionCache) (*Connection, error) {
-	ctx, cancel := p.limited(ctx, Timeout)
-	defer cancel()
+	ctx = p.limited(ctx, Timeout)
 	tcp, took, err := tcpconn.Dialer{}.Connect(ctx, p.Options.Remote)
 	if err != nil {
 		return nil, err
@@ -102,10 +101,22 @@ func (p *Peer) connect(ctx context.Context, sessions tls.ClientSessionCache) (*C
 }
 
 // limited bounds what waits for the target by a limit and by the end of the measurement.
-func (p *Peer) limited(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func (p *Peer) limited(ctx context.Context, limit time.Duration) context.Context {
 	end := time.Now().Add(limit)
 	if p.Budget.End().Before(end) {
 		end = p.Budget.End()
 	}
-	return context.WithDeadline(ctx, end)
+	if sooner, ok := ctx.Deadline(); ok && sooner.Before(end) {
+		return ctx
+	}
+	return bounded{ctx, end}
 }
+
+// bounded is a context with a deadline and no timer, which would cost more than the rest of a request: the waits of
+// tcpconn ask for the deadline, and wait for nothing else.
+type bounded struct {
+	context.Context
+	deadline time.Time
+}
+
+func (b bounded) Deadline() (time.Time, bool) { return b.deadline, true }

@@ -45,7 +45,7 @@ type Reader struct {
 
 // NewReader returns a reader of the responses that arrive from source.
 func NewReader(source Source) *Reader {
-	return &Reader{source: source, buffer: make([]byte, bufferBytes)}
+	return &Reader{source: source}
 }
 
 // Pending says whether bytes arrived behind the last response, which no request has asked for.
@@ -121,10 +121,13 @@ func (r *Reader) readLine(ctx context.Context) (string, error) {
 	var line []byte
 	for {
 		if end := bytes.IndexByte(r.pending, '\n'); end >= 0 && end < r.headerLeft {
-			line = append(line, r.pending[:end]...)
+			whole := r.pending[:end]
+			if len(line) > 0 {
+				whole = append(line, whole...)
+			}
 			r.pending = r.pending[end+1:]
 			r.headerLeft -= end + 1
-			return strings.TrimSuffix(string(line), "\r"), nil
+			return string(bytes.TrimSuffix(whole, []byte{'\r'})), nil
 		}
 		if len(r.pending) >= r.headerLeft {
 			return "", ErrHeaderTooLarge
@@ -142,6 +145,10 @@ func (r *Reader) readLine(ctx context.Context) (string, error) {
 }
 
 func (r *Reader) fill(ctx context.Context) error {
+	if r.buffer == nil {
+		// Not before: many a connection carries no response.
+		r.buffer = make([]byte, bufferBytes)
+	}
 	n, err := r.source.Read(ctx, r.buffer)
 	r.pending = r.buffer[:n]
 	return err

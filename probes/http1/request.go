@@ -2,7 +2,7 @@
 // nothing but the bytes asked for is sent and every byte that arrives is bounded and accounted for.
 package http1
 
-import "strings"
+import "bytes"
 
 // Request is a request without a body. Nothing in it is escaped: the target must be valid as a whole.
 type Request struct {
@@ -17,14 +17,16 @@ type Request struct {
 
 // Bytes renders the request.
 func (r Request) Bytes() []byte {
-	var b strings.Builder
-	b.WriteString(r.Method + " " + r.Target + " HTTP/1.1\r\n")
-	b.WriteString("Host: " + r.Host + "\r\n")
-	b.WriteString("User-Agent: " + r.UserAgent + "\r\n")
-	b.WriteString("Accept: */*\r\n")
+	const usual = 256
+	b := bytes.NewBuffer(make([]byte, 0, usual))
+	for _, part := range []string{
+		r.Method, " ", r.Target, " HTTP/1.1\r\nHost: ", r.Host, "\r\nUser-Agent: ", r.UserAgent, "\r\nAccept: */*\r\n",
+	} {
+		b.WriteString(part)
+	}
 	if r.Close {
 		b.WriteString("Connection: close\r\n")
 	}
 	b.WriteString("\r\n")
-	return []byte(b.String())
+	return b.Bytes()
 }
