@@ -69,6 +69,10 @@ test-api: lab-build ## Test the kinds, admission and controllers on a real kube-
 test-e2e: lab-build images ## Test the whole in the lab, as root
 	go test -tags e2e -count=1 -timeout 30m -v ./test/e2e/...
 
+.PHONY: bench
+bench: ## Compare the probe with plain C, wrk and ss on this machine, as root; FLAGS="--seconds 60 --only connect" sets flags
+	go run ./hack/bench $(FLAGS)
+
 ##@ What is generated: `make generate build-installer api-docs` brings all of it up to date
 
 .PHONY: generate
