@@ -273,8 +273,12 @@ func (c *connection) count(s *socket, at time.Time) {
 // before its end is told, if its process does not close it.
 func (l *ledger) endVanished(seen *look) {
 	for cookie, c := range l.connections {
-		// What has just vanished may be told exactly in a moment.
-		if c.look == l.looks || seen.endsTold && !seen.last && c.look == l.looks-1 {
+		if c.look == l.looks {
+			continue
+		}
+		if seen.endsTold && !seen.last && c.look == l.looks-1 {
+			// Its end may be told exactly in a moment. A census must not count it meanwhile.
+			l.note(c, seen.at)
 			continue
 		}
 		if c.over.IsZero() {
@@ -330,9 +334,7 @@ func (c *connection) dateBack(e ending) {
 func (l *ledger) close(c *connection, at time.Time) {
 	g := c.group
 	g.used = at
-	if len(l.accounts) < maximumRemainders {
-		l.accounts[c.tuple] = account{accepted: c.accepted, told: true, at: at}
-	}
+	l.note(c, at)
 	if !c.established {
 		g.total.failed++
 		return
@@ -351,6 +353,13 @@ func (l *ledger) close(c *connection, at time.Time) {
 	g.records.add(r)
 	if l.ended != nil {
 		l.ended(logged(c.tuple, c.accepted, r))
+	}
+}
+
+// note has the census know that a connection is counted.
+func (l *ledger) note(c *connection, at time.Time) {
+	if len(l.accounts) < maximumRemainders {
+		l.accounts[c.tuple] = account{accepted: c.accepted, listed: l.accounts[c.tuple].listed, told: true, at: at}
 	}
 }
 
