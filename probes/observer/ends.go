@@ -13,7 +13,7 @@ const (
 	bufferedEnds = 100
 	// shortestInterval and longestInterval bound the time between two readings.
 	shortestInterval = 25 * time.Millisecond
-	longestInterval  = 250 * time.Millisecond
+	longestInterval  = 500 * time.Millisecond
 	// stopAbove and startBelow are ends a second. Telling costs the workload itself: at 20,000 a second on two busy
 	// processors it took 9 to 27 % of its throughput.
 	stopAbove  = 2000

@@ -21,8 +21,8 @@ func TestEndsAreToldWhileThereAreFew(t *testing.T) {
 			told      bool
 			interval  time.Duration
 		}{
-			{0, true, 250 * time.Millisecond}, {500, true, 200 * time.Millisecond}, {1900, true, 0}, {2100, false, 0},
-			{1900, false, 0}, {1400, true, 0}, {100_000, false, 25 * time.Millisecond}, {100, true, 250 * time.Millisecond},
+			{0, true, 500 * time.Millisecond}, {500, true, 200 * time.Millisecond}, {1900, true, 0}, {2100, false, 0},
+			{1900, false, 0}, {1400, true, 0}, {100_000, false, 25 * time.Millisecond}, {100, true, 500 * time.Millisecond},
 		} {
 			time.Sleep(time.Second)
 			made += c.perSecond
