@@ -38,7 +38,7 @@ func commands() []command {
 	return []command{
 		{"run", "measure a target", runProbe},
 		{"list", "name the measurements, what they do and cost", runList},
-		{"observe", "serve metrics of the connections of this network namespace", runObserve},
+		{"observe", "look at the connections of this network namespace, and report or serve what is seen", runObserve},
 		{"serve", "be the demo's server", runServe},
 		{"load", "be the demo's client: a new connection for every request", runLoad},
 		{"version", "print the version", runVersion},
