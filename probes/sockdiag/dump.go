@@ -20,20 +20,15 @@ const (
 )
 
 // Dump calls visit for each TCP socket, of IPv4 and of IPv6, that the query asks for. After an error, what was visited is
-// incomplete and must not be used. A namespace without IPv6 has no sockets of that family.
+// incomplete and must not be used.
 func Dump(query Query, visit func(Socket)) error {
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		if err := dumpFamily(family, query, visit); err != nil {
-			if family == unix.AF_INET6 && errors.Is(err, unix.ENOENT) {
-				return nil
-			}
-			return fmt.Errorf("dump the TCP sockets: %w", err)
-		}
+	if err := dump(query, visit); err != nil {
+		return fmt.Errorf("dump the TCP sockets: %w", err)
 	}
 	return nil
 }
 
-func dumpFamily(family uint8, query Query, visit func(Socket)) error {
+func dump(query Query, visit func(Socket)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return fmt.Errorf("open a NETLINK_SOCK_DIAG socket: %w", err)
@@ -43,7 +38,7 @@ func dumpFamily(family uint8, query Query, visit func(Socket)) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		return fmt.Errorf("set the receive timeout: %w", err)
 	}
-	if err := unix.Sendto(fd, request(family, query), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(fd, request(query), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("send the request: %w", err)
 	}
 	buffer := make([]byte, receiveBytes)
@@ -82,23 +77,26 @@ func receive(fd int, buffer []byte) (n, flags int, err error) {
 	}
 }
 
-// request builds a dump request: struct nlmsghdr and struct inet_diag_req_v2 with an empty socket id.
-func request(family uint8, query Query) []byte {
+// dumpAllFamilies is TCPDIAG_GETSOCK, the first of the kernel's two kinds of dump requests. It lists IPv4 and IPv6 in one
+// walk through the host's table of connections (net/ipv4/inet_diag.c, inet_diag_dump_compat). The second,
+// SOCK_DIAG_BY_FAMILY, needs a walk for each, and the table may have a hundred times as many places as there are sockets.
+const dumpAllFamilies = 18
+
+// request builds a dump request: struct nlmsghdr and struct inet_diag_req with an empty socket id.
+func request(query Query) []byte {
 	const (
-		requestBytes  = unix.SizeofNlMsghdr + 56
+		requestBytes  = unix.SizeofNlMsghdr + 60
 		inetDiagInfo  = 2 // INET_DIAG_INFO
 		infoExtension = 1 << (inetDiagInfo - 1)
 	)
 	r := make([]byte, requestBytes)
 	binary.NativeEndian.PutUint32(r[0:], requestBytes)
-	binary.NativeEndian.PutUint16(r[4:], unix.SOCK_DIAG_BY_FAMILY)
+	binary.NativeEndian.PutUint16(r[4:], dumpAllFamilies)
 	binary.NativeEndian.PutUint16(r[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	body := r[unix.SizeofNlMsghdr:]
-	body[0] = family
-	body[1] = unix.IPPROTO_TCP
 	if query.WithInfo {
-		body[2] = infoExtension
+		body[3] = infoExtension
 	}
-	binary.NativeEndian.PutUint32(body[4:], uint32(query.States))
+	binary.NativeEndian.PutUint32(body[52:], uint32(query.States))
 	return r
 }

@@ -85,3 +85,25 @@ func acceptAndFollow(listener net.Listener) {
 		}()
 	}
 }
+
+func TestDumpListsBothFamilies(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		found := 0
+		query := sockdiag.Query{States: sockdiag.StateSet(sockdiag.Listen)}
+		if err := sockdiag.Dump(query, func(s sockdiag.Socket) {
+			if s.Local == nstest.AddressOf(t, listener) {
+				found++
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if found != 1 {
+			t.Errorf("%v was listed %d times", listener.Addr(), found)
+		}
+	}
+}

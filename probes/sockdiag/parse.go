@@ -41,7 +41,8 @@ func parseDatagram(data []byte, visit func(Socket)) (done bool, err error) {
 		switch kind {
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
 			return true, parseStatus(kind, body)
-		case unix.SOCK_DIAG_BY_FAMILY:
+		// What the kernel tells of its own accord, the ends of sockets, has the second type.
+		case dumpAllFamilies, unix.SOCK_DIAG_BY_FAMILY:
 			socket, err := parseSocket(body)
 			if err != nil {
 				return false, err
