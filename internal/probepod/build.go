@@ -152,14 +152,23 @@ func arguments(s Spec) []string {
 	if s.HandshakeSamples > 0 {
 		arguments = append(arguments, "--handshake-samples", fmt.Sprint(s.HandshakeSamples))
 	}
-	if len(s.Measurements) > 0 {
-		names := make([]string, len(s.Measurements))
-		for i, name := range s.Measurements {
-			names[i] = string(name)
-		}
-		arguments = append(arguments, "--measure", strings.Join(names, ","))
+	measurements := s.Measurements
+	if len(measurements) == 0 {
+		measurements = all(s.Protocol)
 	}
-	return arguments
+	names := make([]string, len(measurements))
+	for i, name := range measurements {
+		names[i] = string(name)
+	}
+	return append(arguments, "--measure", strings.Join(names, ","))
+}
+
+// all are the measurements that suit a protocol. The probe can make more than a report holds.
+func all(protocol v1alpha1.Protocol) []v1alpha1.MeasurementName {
+	if protocol == v1alpha1.ProtocolTCP {
+		return []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementTimeWait}
+	}
+	return []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementTimeWait, v1alpha1.MeasurementReuse}
 }
 
 // on is the affinity to one node. It goes by the node's name: the label kubernetes.io/hostname may differ from it. The

@@ -54,15 +54,19 @@ func TestBuildGivesNoPower(t *testing.T) {
 	}
 }
 
-func TestBuildAnywhereAndEverything(t *testing.T) {
+func TestBuildAnywhereAndAllThatSuits(t *testing.T) {
 	s := example()
 	s.Node, s.Measurements = "", nil
 	pod := Build(s)
 	if pod.Spec.Affinity != nil || pod.Annotations[v1alpha1.AnnotationNode] != "" {
 		t.Error("a pod for any node is bound to one")
 	}
-	if slices.Contains(pod.Spec.Containers[0].Args, "--measure") {
-		t.Error("measurements are named although none was asked for in particular")
+	if arguments := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.HasSuffix(arguments, "--measure handshake,timeWait,reuse") {
+		t.Errorf("over HTTP the probe is asked for %s", arguments)
+	}
+	s.Protocol = v1alpha1.ProtocolTCP
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.HasSuffix(arguments, "--measure handshake,timeWait") {
+		t.Errorf("over TCP the probe is asked for %s", arguments)
 	}
 }
 

@@ -30,6 +30,9 @@ func Write(w io.Writer, r result.Result) error {
 	if tw := r.Measurements.TimeWait; tw != nil {
 		t.timeWait(*tw)
 	}
+	if idle := r.Measurements.Idle; idle != nil {
+		t.idle(*idle)
+	}
 	if len(r.Host.Sysctls) > 0 {
 		t.line("\nSettings in force here")
 		for _, name := range slices.Sorted(maps.Keys(r.Host.Sysctls)) {

@@ -35,6 +35,13 @@ func results() map[string]result.Result {
 					NewMicroseconds:    &result.Distribution{Min: 200, P50: 300, P90: 400, P99: 500, Max: 600},
 					ReusedMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500},
 				},
+				Idle: &result.Idle{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(true), How: result.CutFIN,
+					AfterSecondsAtLeast: new(4.9), AfterSecondsAtMost: new(5.0), SurvivedSeconds: new(4.7), SurvivedOf: &result.Count{Got: 2, Of: 2},
+					KeepaliveHelps: new(false), LookedSeconds: 5,
+					KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
+					RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 1, Unknown: 1}, {Seconds: 5, FIN: 10, RST: 1, BlackHole: 2}}},
+				},
 				TimeWait: &result.TimeWait{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 6}, Holder: result.SideServer,
 					Scenarios: map[string]result.Side{"clientFirst": result.SideClient, "serverAfterClose": result.SideServer},
@@ -51,6 +58,10 @@ func results() map[string]result.Result {
 				Reuse: &result.Reuse{
 					Meta: result.Meta{Outcome: result.Failed, Cause: "not finished: stopped by SIGTERM", Samples: 4, ElapsedSeconds: 0.05},
 					Kept: new(false), RequestsPerConnection: new(1), RequestsAtLeast: new(1), CloseCause: result.CloseHTTP10,
+				},
+				Idle: &result.Idle{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(false),
+					SurvivedSeconds: new(9.7), SurvivedOf: &result.Count{Got: 2, Of: 2}, LookedSeconds: 9.7,
 				},
 				TimeWait: &result.TimeWait{Meta: result.Meta{Outcome: result.Skipped, Cause: "the time limit is reached before it began"}},
 			},

@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"time"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
+	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/reuse"
 	"github.com/connpolicy/connpolicy/probes/target"
@@ -39,7 +41,7 @@ func (m Measurement) allow(b *budget.Budget, limits budget.Limits, share float64
 	b.Allow(share)
 }
 
-// Measurements returns all measurements in the order in which they are made. The last one uses up what the others leave.
+// Measurements returns all measurements in the order in which they are made. What one leaves of its part, those after it may use.
 func Measurements() []Measurement {
 	return []Measurement{
 		{
@@ -72,5 +74,25 @@ func Measurements() []Measurement {
 				m.Reuse = new(reuse.Measure(ctx, peer))
 			},
 		},
+		{
+			Name:      "idle",
+			Does:      "after how much silence a connection is cut, how, for how many of how many, and whether keepalive helps",
+			Costs:     "up to 36 connections at once, each with up to 2 requests, and time: a silence of a minute takes a minute to see",
+			protocols: target.Protocols(),
+			weight:    idleWeight,
+			allowance: func(b *budget.Budget, limits budget.Limits, share float64) {
+				if limits.IdleSeconds == 0 {
+					b.Allow(share)
+					return
+				}
+				b.AllowBeyond(time.Duration(limits.IdleSeconds)*time.Second, share)
+			},
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.Idle = new(idle.Measure(ctx, peer))
+			},
+		},
 	}
 }
+
+// idleWeight lets it see, of thirty seconds, the five after which some servers close.
+const idleWeight = 3

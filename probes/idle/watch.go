@@ -1,0 +1,268 @@
+package idle
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
+)
+
+const (
+	// answerWithin is how long a sign of life may take beyond four round trips, before the path counts as a black hole.
+	answerWithin = 300 * time.Millisecond
+	// responseWithin is how long the response to a request after the silence may take. The kernel sends the request again
+	// several times within it.
+	responseWithin = 3 * time.Second
+	// lookEvery is the pause between two looks at a connection that was asked for a sign of life.
+	lookEvery = 10 * time.Millisecond
+)
+
+// silent is a connection that nobody uses, until it is asked whether it lives.
+type silent struct {
+	*exchange.Connection
+	arm   arm
+	since time.Time // of the last byte
+	due   time.Time // when it is asked
+
+	asked    time.Time // zero: not yet
+	deadline time.Time // of the answer
+}
+
+// watcher keeps silent connections until each has a finding.
+type watcher struct {
+	peer     *exchange.Peer
+	open     []*silent
+	findings []finding
+	// first is called at the first cut that was not seen to happen but found by asking.
+	first func()
+	// enough findings of a cut by asking, and none of a life as long, end the watch. 0: no number is.
+	enough int
+}
+
+// watch goes on until no connection is left, or the context or the time of the measurement ends.
+func (w *watcher) watch(ctx context.Context) error {
+	for len(w.open) > 0 && !w.allCut() {
+		if err := ctx.Err(); err != nil {
+			return w.peer.Pause(ctx, 0)
+		}
+		now := time.Now()
+		if !now.Before(w.peer.Budget.End()) {
+			return nil
+		}
+		if err := w.askWhoIsDue(ctx, now); err != nil {
+			return err
+		}
+		events, err := tcpconn.Poll(ctx, w.watched(), w.untilNext(time.Now()))
+		if err != nil {
+			return err
+		}
+		w.see(ctx, events)
+	}
+	return nil
+}
+
+// allCut says whether enough were asked, and all of them found cut.
+func (w *watcher) allCut() bool {
+	_, atMost := bracket(w.findings)
+	if w.enough == 0 || atMost == nil {
+		return false
+	}
+	cut := 0
+	for _, f := range w.findings {
+		switch {
+		case f.fate == alive && f.silence >= *atMost:
+			return false
+		case f.cut() && !f.watched:
+			cut++
+		}
+	}
+	return cut >= w.enough
+}
+
+func (w *watcher) watched() []tcpconn.Watched {
+	watched := make([]tcpconn.Watched, len(w.open))
+	for i, s := range w.open {
+		watched[i] = tcpconn.Watched{Conn: s.TCP(), ForData: s.arm == byRequest && !s.asked.IsZero()}
+	}
+	return watched
+}
+
+// untilNext is how long nothing is due, if nothing happens.
+func (w *watcher) untilNext(now time.Time) time.Duration {
+	next := w.peer.Budget.End()
+	for _, s := range w.open {
+		switch {
+		case s.asked.IsZero():
+			next = earlier(next, s.due)
+		case s.arm != byRequest:
+			next = earlier(next, now.Add(lookEvery))
+		default:
+			next = earlier(next, s.deadline)
+		}
+	}
+	return max(0, next.Sub(now))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// askWhoIsDue asks those whose silence is over for a sign of life.
+func (w *watcher) askWhoIsDue(ctx context.Context, now time.Time) error {
+	for _, s := range w.open {
+		if !s.asked.IsZero() || now.Before(s.due) {
+			continue
+		}
+		if err := w.ask(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask sends what tells whether the connection lives. Its error ends the measurement; one of the connection is found by
+// the next poll.
+func (w *watcher) ask(ctx context.Context, s *silent) error {
+	within := answerWithin
+	if rtt := s.Opened.RTTMicroseconds; rtt != nil {
+		within += 4 * time.Duration(*rtt) * time.Microsecond
+	}
+	if s.arm == byRequest {
+		if err := w.peer.Turn(ctx, false); err != nil {
+			return err
+		}
+		within = max(within, responseWithin)
+		s.asked = time.Now()
+		_ = s.Send(ctx, *w.peer.Request)
+	} else {
+		s.asked = time.Now()
+		// The kernel asks once it has heard nothing for a second, which may be to come.
+		if s.arm == withKeepalive {
+			within += time.Second
+		} else {
+			within += max(0, time.Second-s.asked.Sub(s.since))
+		}
+		if err := s.TCP().Keepalive(1); err != nil {
+			return err
+		}
+	}
+	s.deadline = s.asked.Add(within)
+	return nil
+}
+
+// see takes down what became of the connections, and keeps those that are still open.
+func (w *watcher) see(ctx context.Context, events []tcpconn.Event) {
+	now := time.Now()
+	var left []*silent
+	for i, s := range w.open {
+		what, known := s.outcome(ctx, events[i], now)
+		if !known {
+			left = append(left, s)
+			continue
+		}
+		w.conclude(s, what, now)
+	}
+	w.open = left
+}
+
+// outcome says what became of a connection, if that is known by now.
+func (s *silent) outcome(ctx context.Context, event tcpconn.Event, now time.Time) (fate, bool) {
+	if event.Readable && event.Ended == nil {
+		return s.answer(ctx), true
+	}
+	if event.Ended != nil {
+		return fateOf(event.Ended), true
+	}
+	if s.asked.IsZero() {
+		return unknown, false
+	}
+	if s.arm != byRequest {
+		if what, known := s.signOfLife(now); known {
+			return what, true
+		}
+	} else if !now.Before(s.deadline) {
+		return blackHole, true
+	}
+	return unknown, false
+}
+
+// answer reads what arrived: the response, or the last word of a server that closes.
+func (s *silent) answer(ctx context.Context) fate {
+	ctx, cancel := context.WithDeadline(ctx, s.deadline)
+	defer cancel()
+	response, err := s.Receive(ctx, http.MethodGet)
+	switch {
+	case errors.Is(err, tcpconn.ErrTimeout):
+		return unknown
+	case err != nil:
+		return fateOf(err)
+	case response.Status == http.StatusRequestTimeout:
+		return fin
+	}
+	return alive
+}
+
+// signOfLife looks whether the kernel got an acknowledgement since it asked.
+func (s *silent) signOfLife(now time.Time) (fate, bool) {
+	info, err := s.Info()
+	if err != nil || info.LastAckReceivedMilliseconds == nil {
+		return unknown, true
+	}
+	age := time.Duration(*info.LastAckReceivedMilliseconds) * time.Millisecond
+	if age < now.Sub(s.asked) {
+		return alive, true
+	}
+	if now.Before(s.deadline) {
+		return unknown, false
+	}
+	if info.Probes != nil && *info.Probes > 0 {
+		return blackHole, true
+	}
+	return unknown, true
+}
+
+// fateOf names the end of a connection.
+func fateOf(err error) fate {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fin
+	case exchange.WasReset(err):
+		return rst
+	case errors.Is(err, unix.ETIMEDOUT), errors.Is(err, tcpconn.ErrTimeout):
+		return blackHole
+	}
+	return unknown
+}
+
+// conclude records what became of a connection and closes it.
+func (w *watcher) conclude(s *silent, what fate, now time.Time) {
+	f := finding{arm: s.arm, silence: now.Sub(s.since), fate: what}
+	if s.asked.IsZero() {
+		f.watched = true
+	} else {
+		f.silence = s.asked.Sub(s.since)
+	}
+	s.Close()
+	w.findings = append(w.findings, f)
+	if f.cut() && !f.watched && f.arm != withKeepalive && w.first != nil {
+		w.first()
+		w.first = nil
+	}
+}
+
+// drop closes what is left open.
+func (w *watcher) drop() {
+	for _, s := range w.open {
+		s.Close()
+	}
+	w.open = nil
+}
