@@ -61,7 +61,7 @@ func (t *text) ladder(name string, l *result.Ladder) {
 		return
 	}
 	t.line("  %-18s o lives, F closed, R reset, x no answer, ? unknown", name)
-	for _, rung := range l.Rungs {
+	for _, rung := range l.Beside().Rungs {
 		marks := ""
 		for _, kind := range []struct {
 			mark  string

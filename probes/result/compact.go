@@ -10,8 +10,18 @@ import (
 // significantDigits that a message keeps of a figure with a fraction. No figure of a probe is known better.
 const significantDigits = 4
 
-// compact renders r as JSON with its figures rounded, since a message has little room.
+// compact renders r as JSON with its figures rounded and its ladders cut to the rungs that matter, since a message has
+// little room.
 func compact(r Result) ([]byte, error) {
+	if idle := r.Measurements.Idle; idle != nil {
+		shorter := *idle
+		for _, l := range []**Ladder{&shorter.KeepaliveLadder, &shorter.RequestLadder} {
+			if *l != nil {
+				*l = new((*l).Beside())
+			}
+		}
+		r.Measurements.Idle = &shorter
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err

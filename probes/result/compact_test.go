@@ -2,6 +2,7 @@ package result
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 )
 
@@ -25,6 +26,36 @@ func TestMessagesKeepFourDigits(t *testing.T) {
 		}
 		if got.Measurements.TimeWait.Ports == nil || *got.Measurements.TimeWait.Ports != 28232 || got.Spent != r.Spent {
 			t.Errorf("whole numbers changed: %s", text)
+		}
+	}
+}
+
+func TestMessagesKeepTheRungsBesideTheCut(t *testing.T) {
+	alive := func(seconds float64) Rung { return Rung{Seconds: seconds, Alive: 1} }
+	for name, c := range map[string]struct{ rungs, want []Rung }{
+		"none":        {nil, nil},
+		"nothing cut": {[]Rung{alive(1), alive(2), alive(3)}, []Rung{alive(2), alive(3)}},
+		"cut": {
+			[]Rung{alive(1), alive(2), alive(3), {Seconds: 4, FIN: 2}, {Seconds: 5, Alive: 1, FIN: 1}},
+			[]Rung{alive(2), alive(3), {Seconds: 4, FIN: 2}, {Seconds: 5, Alive: 1, FIN: 1}},
+		},
+		"unknown": {[]Rung{alive(1), {Seconds: 2, Unknown: 1}}, []Rung{alive(1), {Seconds: 2, Unknown: 1}}},
+	} {
+		r := full()
+		r.Measurements.Idle = &Idle{KeepaliveLadder: &Ladder{Rungs: c.rungs}}
+		text, err := compact(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Result
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		if rungs := got.Measurements.Idle.KeepaliveLadder.Rungs; !slices.Equal(rungs, c.want) {
+			t.Errorf("%s: %v, want %v", name, rungs, c.want)
+		}
+		if len(r.Measurements.Idle.KeepaliveLadder.Rungs) != len(c.rungs) {
+			t.Errorf("%s: the caller's rungs changed", name)
 		}
 	}
 }

@@ -50,6 +50,20 @@ type Ladder struct {
 	Rungs []Rung `json:"rungs"`
 }
 
+// Beside returns the rungs that tell where the cut-off lies: all from the last two that everything survived. The ones
+// below say the same. If nothing was cut, these are the two longest.
+func (l Ladder) Beside() Ladder {
+	const below = 2
+	cut := len(l.Rungs)
+	for i, rung := range l.Rungs {
+		if rung.FIN+rung.RST+rung.BlackHole+rung.Unknown > 0 {
+			cut = i
+			break
+		}
+	}
+	return Ladder{Rungs: l.Rungs[max(0, cut-below):]}
+}
+
 // Rung is one silence and what became of the connections that kept it.
 type Rung struct {
 	// Seconds of silence.
