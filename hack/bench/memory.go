@@ -50,8 +50,8 @@ func benchMemory(ctx context.Context, s *stand) ([]figures.Figure, error) {
 	}, nil
 }
 
-// watchMemory reads the high-water mark, in MiB, until the program closes its output at its end. Programs that Go's own
-// accounting of finished processes tells about begin with the size of their parent, so that /proc is asked.
+// watchMemory reads the high-water mark, in MiB, until the program closes its output at its end. It asks /proc, since the
+// kernel's account of a process that has ended (ru_maxrss) begins with the size of its parent.
 func watchMemory(ctx context.Context, program *bed.Program) (float64, error) {
 	ended := make(chan struct{})
 	go func() {

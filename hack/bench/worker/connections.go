@@ -10,10 +10,23 @@ import (
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/http1"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
 
-// connector opens connections as every measurement does. The time that counts is the one that it would report.
+// connector opens connections by the probe's dialer.
 func connector(remote netip.AddrPort) work {
+	return func() (time.Duration, error) {
+		connection, took, err := tcpconn.Dialer{}.Connect(context.Background(), remote)
+		if err != nil {
+			return 0, err
+		}
+		connection.Close()
+		return took, nil
+	}
+}
+
+// measurer opens connections as every measurement does. The time that counts is the one that it would report.
+func measurer(remote netip.AddrPort) work {
 	peer := newPeer(remote)
 	return func() (time.Duration, error) {
 		connection, err := peer.Connect(context.Background())

@@ -1,11 +1,12 @@
 // Command worker does in Go what the benchmark compares with the yardsticks, each as a process of its own as they are.
 //
-//	worker connect ADDRESS:PORT   opens connections as the measurements of the probe do
+//	worker connect ADDRESS:PORT   opens connections by the probe's own dialer
+//	worker measure ADDRESS:PORT   opens connections as the measurements do, which read tcp_info of each and book it
 //	worker dial ADDRESS:PORT      opens connections by Go's own dialer
 //	worker request ADDRESS:PORT   makes requests on one connection as the measurements of the probe do
 //	worker dump                   lists all TCP sockets once, and prints how many there are
 //
-// The first three answer each line of standard input, WARMUP MILLISECONDS, with a line as yardsticks/connect.c does.
+// All but the last answer each line of standard input, WARMUP MILLISECONDS, with a line as yardsticks/connect.c does.
 package main
 
 import (
@@ -35,7 +36,7 @@ func run(arguments []string) error {
 		return dump()
 	}
 	if len(arguments) != 2 {
-		return errors.New("usage: worker connect|dial|request ADDRESS:PORT, or worker dump")
+		return errors.New("usage: worker connect|measure|dial|request ADDRESS:PORT, or worker dump")
 	}
 	remote, err := netip.ParseAddrPort(arguments[1])
 	if err != nil {
@@ -45,6 +46,9 @@ func run(arguments []string) error {
 	case "connect":
 		runtime.LockOSThread()
 		return answerBlocks(connector(remote))
+	case "measure":
+		runtime.LockOSThread()
+		return answerBlocks(measurer(remote))
 	case "dial":
 		return answerBlocks(dialer(remote))
 	case "request":

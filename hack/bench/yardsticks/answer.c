@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	/* What is accepted inherits TCP_NODELAY. */
 	if (listener < 0 || setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
-	    bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0)
+	    bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 16384) < 0)
 		err(1, "listen on %s:%s", argv[1], argv[2]);
 	puts("listening");
 	fflush(stdout);
