@@ -33,6 +33,9 @@ func Write(w io.Writer, r result.Result) error {
 	if idle := r.Measurements.Idle; idle != nil {
 		t.idle(*idle)
 	}
+	if backlog := r.Measurements.Backlog; backlog != nil {
+		t.backlog(*backlog)
+	}
 	if len(r.Host.Sysctls) > 0 {
 		t.line("\nSettings in force here")
 		for _, name := range slices.Sorted(maps.Keys(r.Host.Sysctls)) {

@@ -42,6 +42,10 @@ func results() map[string]result.Result {
 					KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
 					RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 1, Unknown: 1}, {Seconds: 5, FIN: 10, RST: 1, BlackHole: 2}}},
 				},
+				Backlog: &result.Backlog{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 60, ElapsedSeconds: 3}, Port: new(8080), InUse: new(0), InUsePeak: new(129),
+					Cap: new(128), Somaxconn: new(4096), Overflows: new(int64(7)), OverflowsTotal: new(int64(90)), SynCookies: new(int64(2)),
+				},
 				TimeWait: &result.TimeWait{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 6}, Holder: result.SideServer,
 					Scenarios: map[string]result.Side{"clientFirst": result.SideClient, "serverAfterClose": result.SideServer},
@@ -62,6 +66,10 @@ func results() map[string]result.Result {
 				Idle: &result.Idle{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(false),
 					SurvivedSeconds: new(9.7), SurvivedOf: &result.Count{Got: 2, Of: 2}, LookedSeconds: 9.7,
+				},
+				Backlog: &result.Backlog{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 60, ElapsedSeconds: 3}, Port: new(8080), InUse: new(0), InUsePeak: new(0),
+					Cap: new(4096), Somaxconn: new(4096), Overflows: new(int64(0)), OverflowsTotal: new(int64(0)),
 				},
 				TimeWait: &result.TimeWait{Meta: result.Meta{Outcome: result.Skipped, Cause: "the time limit is reached before it began"}},
 			},

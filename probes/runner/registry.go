@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/connpolicy/connpolicy/probes/backlog"
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
@@ -62,6 +63,17 @@ func Measurements() []Measurement {
 			weight:    result.TimeWaitWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.TimeWait = new(timewait.Measure(ctx, peer, config.Proc.AvailablePorts))
+			},
+		},
+		{
+			Name:      "backlog",
+			Does:      "how full the listener's queue is, its limit and what sets it, connections that found no room; beside the server only",
+			Costs:     "nothing is sent; 3 seconds of watching",
+			protocols: target.Protocols(),
+			weight:    1,
+			onlyNamed: true,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.Backlog = new(backlog.Measure(ctx, peer, config.Proc))
 			},
 		},
 		{
