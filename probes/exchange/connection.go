@@ -196,6 +196,10 @@ func (c *Connection) Ended() error {
 	return err
 }
 
+// OnArrival calls note after every read that took something from the socket, below TLS, on the thread that reads; nil ends
+// it. It is for those who look at the socket in the middle of a response. It is not for use with Stream.
+func (c *Connection) OnArrival(note func()) { c.wire.arrived = note }
+
 // Info is the kernel's view of the connection.
 func (c *Connection) Info() (tcpinfo.Info, error) { return c.tcp.Info() }
 

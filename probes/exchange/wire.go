@@ -27,6 +27,9 @@ type wire struct {
 	closed bool
 
 	reading, writing direction
+
+	// arrived, unless nil, is called after each read that brought something.
+	arrived func()
 }
 
 // direction is the limit of the waits in one direction.
@@ -78,6 +81,9 @@ func (w *wire) Read(buffer []byte) (int, error) {
 	defer cancel()
 	n, err := w.tcp.Read(ctx, buffer)
 	w.budget.Received(n)
+	if n > 0 && w.arrived != nil {
+		w.arrived()
+	}
 	return n, temporary(err)
 }
 

@@ -33,8 +33,17 @@ func Write(w io.Writer, r result.Result) error {
 	if idle := r.Measurements.Idle; idle != nil {
 		t.idle(*idle)
 	}
+	if h := r.Measurements.HTTP2; h != nil {
+		t.http2(*h)
+	}
 	if backlog := r.Measurements.Backlog; backlog != nil {
 		t.backlog(*backlog)
+	}
+	if slowStart := r.Measurements.SlowStart; slowStart != nil {
+		t.slowStart(*slowStart)
+	}
+	if smallWrites := r.Measurements.SmallWrites; smallWrites != nil {
+		t.smallWrites(*smallWrites)
 	}
 	if len(r.Host.Sysctls) > 0 {
 		t.line("\nSettings in force here")

@@ -42,6 +42,13 @@ func results() map[string]result.Result {
 					KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
 					RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 1, Unknown: 1}, {Seconds: 5, FIN: 10, RST: 1, BlackHole: 2}}},
 				},
+				HTTP2: &result.HTTP2{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 300, ElapsedSeconds: 9}, Supported: new(true), MaxConcurrentStreams: new(int64(100)),
+					RequestMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500}, Streams: new(8),
+					ConcurrentMicroseconds: &result.Distribution{P50: 900}, ParallelMicroseconds: &result.Distribution{P50: 700},
+					PingAnswered: new(true), PingMicroseconds: &result.Distribution{Min: 50, P50: 60, P90: 60, P99: 60, Max: 60},
+					GoAwayCode: "NO_ERROR", GoAwayAfterRequests: new(1000), GoAwayAfterSeconds: new(8.5), RequestsAtLeast: new(1000),
+				},
 				Backlog: &result.Backlog{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 60, ElapsedSeconds: 3}, Port: new(8080), InUse: new(0), InUsePeak: new(129),
 					Cap: new(128), Somaxconn: new(4096), Overflows: new(int64(7)), OverflowsTotal: new(int64(90)), SynCookies: new(int64(2)),
@@ -50,6 +57,43 @@ func results() map[string]result.Result {
 					Meta: result.Meta{Outcome: result.Measured, Samples: 6}, Holder: result.SideServer,
 					Scenarios: map[string]result.Side{"clientFirst": result.SideClient, "serverAfterClose": result.SideServer},
 					Seconds:   new(60.0), Ports: new(28232), ConnectionsPerSecondCeiling: new(470.5), ConnectionsPerSecondSmooth: new(235.25),
+				},
+			},
+		},
+		"windows.txt": {
+			Version: result.Version, Target: target, ElapsedSeconds: 9.5,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 6, Requests: 72, BytesSent: 9100, BytesReceived: 3_000_000},
+			Measurements: result.Measurements{
+				SlowStart: &result.SlowStart{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 13, ElapsedSeconds: 5.5}, Sender: result.SideServer,
+					InitialWindowSegments: new(10.0), SegmentBytes: new(1448), RoundTripMicroseconds: new(20147.0), Bytes: new(int64(150_000)),
+					ColdRounds: new(4), WarmRounds: new(1),
+					ColdMicroseconds: &result.Distribution{Min: 82000, P50: 84000, P90: 90000, P99: 93000, Max: 93000},
+					WarmMicroseconds: &result.Distribution{Min: 20900, P50: 21000, P90: 22000, P99: 24000, Max: 24000},
+					WarmSegments:     new(104.0), AfterIdleSegments: new(10.0), IdleSeconds: new(1.12), WindowLostAfterIdle: new(true),
+				},
+				SmallWrites: &result.SmallWrites{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 24, ElapsedSeconds: 2.4}, Side: result.SideServer,
+					StallMicroseconds: new(43960.0), Segments: new(2),
+					DelayedMicroseconds: &result.Distribution{Min: 43000, P50: 44000, P90: 44100, P99: 44200, Max: 44200},
+					QuickMicroseconds:   &result.Distribution{Min: 35, P50: 40, P90: 50, P99: 60, Max: 60},
+				},
+			},
+		},
+		"windows-kept.txt": {
+			Version: result.Version, Target: target, ElapsedSeconds: 9.5,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 6, Requests: 72, BytesSent: 9100, BytesReceived: 3_000_000},
+			Measurements: result.Measurements{
+				SlowStart: &result.SlowStart{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 13, ElapsedSeconds: 5.5}, Sender: result.SideServer,
+					InitialWindowSegments: new(10.0), SegmentBytes: new(1448), RoundTripMicroseconds: new(20147.0), Bytes: new(int64(150_000)),
+					WarmSegments: new(104.0), AfterIdleSegments: new(103.0), IdleSeconds: new(1.12), WindowLostAfterIdle: new(false),
+				},
+				SmallWrites: &result.SmallWrites{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 24, ElapsedSeconds: 2.4}, Side: result.SideNone,
+					StallMicroseconds: new(0.0), Segments: new(1),
 				},
 			},
 		},
@@ -67,9 +111,20 @@ func results() map[string]result.Result {
 					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(false),
 					SurvivedSeconds: new(9.7), SurvivedOf: &result.Count{Got: 2, Of: 2}, LookedSeconds: 9.7,
 				},
+				HTTP2: &result.HTTP2{
+					Meta:      result.Meta{Outcome: result.Unsupported, Cause: "the server did not agree on HTTP/2 by ALPN; it chose \"\""},
+					Supported: new(false),
+				},
 				Backlog: &result.Backlog{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 60, ElapsedSeconds: 3}, Port: new(8080), InUse: new(0), InUsePeak: new(0),
 					Cap: new(4096), Somaxconn: new(4096), Overflows: new(int64(0)), OverflowsTotal: new(int64(0)),
+				},
+				SlowStart: &result.SlowStart{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 5, ElapsedSeconds: 1}, Sender: result.SideServer,
+					InitialWindowSegments: new(10.0), SegmentBytes: new(1448), Missing: "whether the window is lost after idling: no time",
+				},
+				SmallWrites: &result.SmallWrites{
+					Meta: result.Meta{Outcome: result.Unsupported, Cause: "the server ends a connection too early for it"},
 				},
 				TimeWait: &result.TimeWait{Meta: result.Meta{Outcome: result.Skipped, Cause: "the time limit is reached before it began"}},
 			},

@@ -8,9 +8,12 @@ import (
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
+	"github.com/connpolicy/connpolicy/probes/http2"
 	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/reuse"
+	"github.com/connpolicy/connpolicy/probes/slowstart"
+	"github.com/connpolicy/connpolicy/probes/smallwrites"
 	"github.com/connpolicy/connpolicy/probes/target"
 	"github.com/connpolicy/connpolicy/probes/timewait"
 )
@@ -77,6 +80,36 @@ func Measurements() []Measurement {
 			},
 		},
 		{
+			Name:      "slowStart",
+			Does:      "what the server sends before it waits for an answer; a response on a new connection and on one in use, and after a pause",
+			Costs:     "5 to 20 connections with 3 requests each, 3 of them with one more after a pause of a second; long responses are what it is for",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    slowStartWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.SlowStart = new(slowstart.Measure(ctx, peer))
+			},
+		},
+		{
+			Name:      "smallWrites",
+			Does:      "the stall of a server that sends a response in pieces with Nagle's algorithm on, until this end acknowledges",
+			Costs:     "40 to 96 requests on one connection, or on several if the server closes it",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    smallWritesWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.SmallWrites = new(smallwrites.Measure(ctx, peer))
+			},
+		},
+		{
+			Name:      "http2",
+			Does:      "settings, time of a request, streams at once against connections, pings, how the server ends a connection",
+			Costs:     "up to 9 connections, requests on one until the server ends it or its part of the budget ends",
+			protocols: []target.Protocol{target.HTTP2, target.GRPC},
+			weight:    result.ReuseWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.HTTP2 = new(http2.Measure(ctx, peer, config.Target, config.UserAgent))
+			},
+		},
+		{
 			Name:      "reuse",
 			Does:      "whether the server keeps a connection, for how many requests, how it ends one; new against reused",
 			Costs:     "a connection a sample, then requests on one connection until the server closes it or the budget ends",
@@ -105,6 +138,13 @@ func Measurements() []Measurement {
 		},
 	}
 }
+
+// slowStartWeight gives it, of thirty seconds, the five that its pauses take, and smallWritesWeight the four of half a
+// hundred requests that wait for acknowledgments.
+const (
+	slowStartWeight   = 2
+	smallWritesWeight = 2
+)
 
 // idleWeight lets it see, of thirty seconds, the five after which some servers close.
 const idleWeight = 3
