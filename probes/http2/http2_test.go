@@ -72,7 +72,8 @@ func TestServerThatSpeaksHTTP2(t *testing.T) {
 	if h.PingAnswered == nil || !*h.PingAnswered || h.PingMicroseconds == nil || h.GoAwayCode != "" || h.RequestsAtLeast == nil {
 		t.Errorf("ping %v, GOAWAY %q", h.PingAnswered, h.GoAwayCode)
 	}
-	if got := int(requests.Load()); got != r.Spent.Requests || r.Statuses["200"] != got || r.Spent.Connections != 6 {
+	// The end of the time may cut off the last response.
+	if got := int(requests.Load()); got != r.Spent.Requests || r.Statuses["200"] < got-1 || r.Statuses["200"] > got || r.Spent.Connections != 6 {
 		t.Errorf("%d requests, the probe says %d of which 200: %d, on %d connections", got, r.Spent.Requests, r.Statuses["200"], r.Spent.Connections)
 	}
 }

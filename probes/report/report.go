@@ -36,6 +36,12 @@ func Write(w io.Writer, r result.Result) error {
 	if h := r.Measurements.HTTP2; h != nil {
 		t.http2(*h)
 	}
+	if p := r.Measurements.Pipelining; p != nil {
+		t.pipelining(*p)
+	}
+	if c := r.Measurements.Closing; c != nil {
+		t.closing(*c)
+	}
 	if backlog := r.Measurements.Backlog; backlog != nil {
 		t.backlog(*backlog)
 	}

@@ -42,6 +42,15 @@ func results() map[string]result.Result {
 					KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
 					RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 1, Unknown: 1}, {Seconds: 5, FIN: 10, RST: 1, BlackHole: 2}}},
 				},
+				Pipelining: &result.Pipelining{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 10, ElapsedSeconds: 1}, Verdict: result.PipeliningInOrder, Answered: &result.Count{Got: 4, Of: 4},
+					PipelinedMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500},
+					SerialMicroseconds:    &result.Distribution{Min: 400, P50: 800, P90: 900, P99: 900, Max: 950},
+				},
+				Closing: &result.Closing{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(true), UnreadDataLost: new(false),
+					Truncated: new(false), LingerSeconds: new(1.02),
+				},
 				HTTP2: &result.HTTP2{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 300, ElapsedSeconds: 9}, Supported: new(true), MaxConcurrentStreams: new(int64(100)),
 					RequestMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500}, Streams: new(8),
@@ -110,6 +119,12 @@ func results() map[string]result.Result {
 				Idle: &result.Idle{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(false),
 					SurvivedSeconds: new(9.7), SurvivedOf: &result.Count{Got: 2, Of: 2}, LookedSeconds: 9.7,
+				},
+				Pipelining: &result.Pipelining{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 1, ElapsedSeconds: 1}, Verdict: result.PipeliningOutOfOrder, Answered: &result.Count{Got: 1, Of: 4},
+				},
+				Closing: &result.Closing{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(false), UnreadDataLost: new(true), Truncated: new(true),
 				},
 				HTTP2: &result.HTTP2{
 					Meta:      result.Meta{Outcome: result.Unsupported, Cause: "the server did not agree on HTTP/2 by ALPN; it chose \"\""},

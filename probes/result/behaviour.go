@@ -6,9 +6,9 @@ type PipeliningVerdict string
 
 // The verdicts.
 const (
-	// PipeliningInOrder: all are answered, in order, and worked on without waiting for the client.
+	// PipeliningInOrder: all are answered, in order, and sooner than if they were sent one after the other.
 	PipeliningInOrder PipeliningVerdict = "inOrder"
-	// PipeliningSerial: all are answered, in order, one round trip each: what had arrived early was not begun early.
+	// PipeliningSerial: all are answered, in order, but no sooner than if they were sent one after the other.
 	PipeliningSerial PipeliningVerdict = "serial"
 	// PipeliningClosed: the connection was closed or reset before all were answered.
 	PipeliningClosed PipeliningVerdict = "closed"

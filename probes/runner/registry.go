@@ -6,10 +6,12 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/backlog"
 	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/closing"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/http2"
 	"github.com/connpolicy/connpolicy/probes/idle"
+	"github.com/connpolicy/connpolicy/probes/pipelining"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/reuse"
 	"github.com/connpolicy/connpolicy/probes/slowstart"
@@ -107,6 +109,28 @@ func Measurements() []Measurement {
 			weight:    result.ReuseWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.HTTP2 = new(http2.Measure(ctx, peer, config.Target, config.UserAgent))
+			},
+		},
+		{
+			Name:      "pipelining",
+			Does:      "what becomes of several requests sent at once on one connection, and whether that is faster",
+			Costs:     "20 connections with 4 requests each; a proxy that cannot do it may mix up the responses of others",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    1,
+			onlyNamed: true,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.Pipelining = new(pipelining.Measure(ctx, peer))
+			},
+		},
+		{
+			Name:      "closing",
+			Does:      "whether a half-closed connection is answered, and whether the server's close destroys responses under way",
+			Costs:     "7 connections with up to 2 requests each; servers log some of them as aborted by the client",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    1,
+			onlyNamed: true,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.Closing = new(closing.Measure(ctx, peer))
 			},
 		},
 		{

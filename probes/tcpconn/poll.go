@@ -14,6 +14,9 @@ type Watched struct {
 	Conn *Conn
 	// ForData: data to be read is an event too, not only the end of the connection.
 	ForData bool
+	// ForError: that the peer has closed its side is no event, only an error such as a reset. It is for connections that
+	// the peer is known to have closed.
+	ForError bool
 }
 
 // Event is what Poll saw of one connection.
@@ -33,6 +36,9 @@ func Poll(ctx context.Context, watched []Watched, limit time.Duration) ([]Event,
 		descriptors[i] = unix.PollFd{Fd: int32(w.Conn.fd), Events: unix.POLLRDHUP} //nolint:gosec // the kernel counts descriptors in 32 bits
 		if w.ForData {
 			descriptors[i].Events |= unix.POLLIN
+		}
+		if w.ForError {
+			descriptors[i].Events = 0
 		}
 	}
 	for end := time.Now().Add(limit); ctx.Err() == nil; {
