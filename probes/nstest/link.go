@@ -39,7 +39,7 @@ type LinkOptions struct {
 	// Drop, unless nil, drops the packets that it is true for. It sees each packet once, in the order sent, on one thread;
 	// it must not block, nor call the link. What it has written may be read once Change has set it to nil.
 	Drop func(Packet) bool
-	// Middlebox forgets TCP flows. It stands at the far side of the delay: an answer of its own takes Delay.
+	// Middlebox forgets TCP flows. It stands half way: an answer of its own comes after Delay, there and back.
 	Middlebox Middlebox
 }
 

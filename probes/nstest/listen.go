@@ -58,7 +58,7 @@ func setBacklog(t *testing.T, listener *net.TCPListener, backlog int) {
 		t.Fatal(err)
 	}
 	var listenErr error
-	if err := raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil { //nolint:gosec // a file descriptor
+	if err := raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) }); err != nil {
 		t.Fatal(err)
 	}
 	if listenErr != nil {

@@ -116,7 +116,7 @@ func (f *flowTable) see(o *LinkOptions, p Packet, now time.Time) (verdict, []byt
 	}
 	if known == nil {
 		if o.Middlebox.Forgets != Loose || p.Direction != ToServer {
-			return f.refuse(o, p)
+			return meetUnknown(o, p)
 		}
 		if endpoints := o.Middlebox.Endpoints; endpoints > 1 && f.endpoints.IntN(endpoints) > 0 {
 			return refuse, resetFor(p)
@@ -147,8 +147,8 @@ func (f *flowTable) open(o *LinkOptions, key flowKey, now time.Time) *flow {
 	return opened
 }
 
-// refuse decides about a packet of a flow that is not in the table.
-func (f *flowTable) refuse(o *LinkOptions, p Packet) (verdict, []byte) {
+// meetUnknown decides about a packet of a flow that is not in the table, and is not to be opened anew.
+func meetUnknown(o *LinkOptions, p Packet) (verdict, []byte) {
 	switch o.Middlebox.Forgets {
 	case ResetLater, ResetAtOnce, CloseAtOnce:
 		return refuse, resetFor(p)

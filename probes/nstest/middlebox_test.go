@@ -146,6 +146,7 @@ func TestAFlowIsForgotten(t *testing.T) {
 	} {
 		for _, address := range []string{nstest.ServerAddress, nstest.ServerAddressIPv6} {
 			t.Run(test.name+" "+address, func(t *testing.T) {
+				t.Parallel()
 				link := nstest.NewLink(t, nstest.LinkOptions{Delay: time.Millisecond})
 				client, server := bothEnds(t, link, address)
 				begin := time.Now()
