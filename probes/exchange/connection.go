@@ -48,7 +48,7 @@ func (e *TLSError) Unwrap() error { return e.Err }
 
 // secure makes the TLS handshake.
 func (c *Connection) secure(ctx context.Context, sessions tls.ClientSessionCache) error {
-	config := c.peer.Options.TLS.Clone()
+	config := c.peer.TLS.Clone()
 	config.ClientSessionCache = sessions
 	c.tls = tls.Client(c.wire, config)
 	c.wire.bound(ctx)
@@ -72,7 +72,7 @@ func (c *Connection) SetupTook() time.Duration {
 // Request sends the request of the run and reads the whole response. It returns the response and the time that both
 // took. The caller has a turn for it. closeAfter asks the server to close the connection.
 func (c *Connection) Request(ctx context.Context, closeAfter bool) (http1.Response, time.Duration, error) {
-	request := *c.peer.Options.Request
+	request := *c.peer.Request
 	request.Close = closeAfter
 	return c.Ask(ctx, request)
 }

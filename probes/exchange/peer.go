@@ -44,10 +44,10 @@ func NewPeer(options Options) *Peer {
 func (p *Peer) Remote() netip.AddrPort { return p.Options.Remote }
 
 // SpeaksHTTP says whether requests can be made.
-func (p *Peer) SpeaksHTTP() bool { return p.Options.Request != nil }
+func (p *Peer) SpeaksHTTP() bool { return p.Request != nil }
 
 // SpeaksTLS says whether connections begin with a TLS handshake.
-func (p *Peer) SpeaksTLS() bool { return p.Options.TLS != nil }
+func (p *Peer) SpeaksTLS() bool { return p.TLS != nil }
 
 // Turn waits for permission to send a request, and to open a connection if connect is true; see budget.Budget.Turn.
 func (p *Peer) Turn(ctx context.Context, connect bool) error { return p.Budget.Turn(ctx, connect) }
