@@ -268,8 +268,8 @@ func TestWhatCannotBeSeenIsNoFigure(t *testing.T) {
 		"an empty response":  {between: far, limits: long, respond: always([]byte("HTTP/1.1 204 No Content\r\n\r\n")), outcome: result.Unsupported, says: "fills 0 segments"},
 		"a window too large": {between: wide, limits: long, respond: always(fill(50)), outcome: result.Unsupported, says: "shorter than 3", warm: true},
 		"closes after each": {between: far, limits: long, outcome: result.Measured, says: "ends a connection", respond: func(connection net.Conn, _ int) bool {
-			_, err := connection.Write(closing)
-			_ = err
+			// The client closes too once it has the response.
+			_, _ = connection.Write(closing)
 			return false
 		}},
 		"closes without a word": {between: far, limits: long, outcome: result.Measured, says: "ends a connection", respond: func(connection net.Conn, number int) bool {
@@ -299,6 +299,77 @@ func TestWhatCannotBeSeenIsNoFigure(t *testing.T) {
 			}
 			if r.ColdMicroseconds == nil || (r.WarmMicroseconds != nil) != c.warm {
 				t.Errorf("times: cold %v, warm %v", r.ColdMicroseconds, r.WarmMicroseconds)
+			}
+		})
+	}
+}
+
+// counting counts the connections that a listener takes.
+type counting struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+func (c counting) Accept() (net.Conn, error) {
+	connection, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Add(1)
+	}
+	return connection, err
+}
+
+// forEver sends the same again and again, with pauses, until the connection ends.
+func forEver(head, again string, pause time.Duration) func(net.Conn, int) bool {
+	return func(connection net.Conn, _ int) bool {
+		_, err := io.WriteString(connection, head)
+		for err == nil {
+			time.Sleep(pause)
+			_, err = io.WriteString(connection, again)
+		}
+		return false
+	}
+}
+
+func TestServersThatFail(t *testing.T) {
+	const slow = 100 * time.Millisecond
+	for name, respond := range map[string]func(net.Conn, int) bool{
+		"streams for ever":     forEver("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 1<<16), 0),
+		"a header without end": forEver("HTTP/1.1 200 OK\r\n", "X-Again: "+strings.Repeat("y", 1<<10)+"\r\n", 0),
+		"a byte at a time":     forEver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "x", slow),
+		"garbage":              forEver("\x16\x03\x01 what is this\r\n", "?", slow),
+		"silence":              forEver("", "", slow),
+		"closes at once":       func(net.Conn, int) bool { return false },
+		"stops in the response": func(c net.Conn, _ int) bool {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+			return false
+		},
+		"resets": func(c net.Conn, _ int) bool {
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			return false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pair := nstest.New(t)
+			listener := pair.Listen(t)
+			var accepted, requests atomic.Int64
+			nstest.Answer(t, counting{listener, &accepted}, func(connection net.Conn, number int) bool {
+				requests.Add(1)
+				return respond(connection, number)
+			})
+			limits := budget.Limits{Connections: 4, RequestsPerSecond: 100, Seconds: 2}
+			begin := time.Now()
+			r, spent := measure(t, pair, nstest.AddressOf(t, listener), limits)
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if r.Outcome != result.Failed || r.Cause == "" || r.InitialWindowSegments != nil || r.ColdMicroseconds != nil {
+				t.Errorf("%s %q, with figures", r.Outcome, r.Cause)
+			}
+			if spent.Connections > limits.Connections || int64(spent.Connections) != accepted.Load() || int64(spent.Requests) != requests.Load() {
+				t.Errorf("spent %+v, the server saw %d connections and %d requests", spent, accepted.Load(), requests.Load())
 			}
 		})
 	}

@@ -1,13 +1,15 @@
 package smallwrites_test
 
 import (
-	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
-	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,20 +71,25 @@ func limits() budget.Limits {
 	return budget.Limits{Connections: 20, RequestsPerSecond: 400, Seconds: 20}
 }
 
-func measure(ctx context.Context, t *testing.T, pair *nstest.Pair, server netip.AddrPort, limits budget.Limits) (result.SmallWrites, result.Spent) {
+func measure(t *testing.T, pair *nstest.Pair, server netip.AddrPort, limits budget.Limits) (result.SmallWrites, result.Spent) {
+	t.Helper()
+	return measureOver(t, pair, server, limits, nil)
+}
+
+// measureOver is measure over TLS; nil is without.
+func measureOver(
+	t *testing.T, pair *nstest.Pair, server netip.AddrPort, limits budget.Limits, trust *tls.Config,
+) (result.SmallWrites, result.Spent) {
 	t.Helper()
 	b := budget.New(limits)
 	peer := exchange.NewPeer(exchange.Options{
 		Remote:  server,
 		Request: &http1.Request{Method: "GET", Host: "server", Target: "/", UserAgent: "connpolicy-probe/test"},
+		TLS:     trust,
 		Budget:  b,
 	})
 	var r result.SmallWrites
-	pair.InClient(t, func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		r = smallwrites.Measure(ctx, peer)
-	})
+	pair.InClient(t, func() { r = smallwrites.Measure(t.Context(), peer) })
 	t.Logf("%s %q: stall %s, side %q, segments %s; late %s, at once %s; spent %+v", r.Outcome, r.Cause, show(r.StallMicroseconds), r.Side,
 		show(r.Segments), show(r.DelayedMicroseconds), show(r.QuickMicroseconds), b.Spent())
 	return r, b.Spent()
@@ -127,7 +134,7 @@ func TestStallsOfServersOfKnownBehaviour(t *testing.T) {
 					listener = nagle{listener}
 				}
 				nstest.Answer(t, listener, c.respond)
-				r, _ := measure(t.Context(), t, pair, remote, limits())
+				r, _ := measure(t, pair, remote, limits())
 				if r.Outcome != result.Measured || r.StallMicroseconds == nil {
 					t.Fatalf("%s %q", r.Outcome, r.Cause)
 				}
@@ -136,5 +143,130 @@ func TestStallsOfServersOfKnownBehaviour(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Over TLS too it is the segments below that are held back. The farther the server, the longer a request; the stall is not
+// longer for it.
+func TestAStallOverTLSAndADistance(t *testing.T) {
+	link := nstest.NewLink(t, nstest.LinkOptions{Delay: 5 * time.Millisecond})
+	listener := link.Listen(t)
+	remote := nstest.AddressOf(t, listener)
+	server := &httptest.Server{
+		Listener: nagle{listener},
+		Config: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "first")
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.WriteString(w, "second")
+		})},
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	trust := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com"
+	r, _ := measureOver(t, link.Pair, remote, limits(), trust)
+	if r.StallMicroseconds == nil || *r.StallMicroseconds < 30_000 || *r.StallMicroseconds > 80_000 || r.Side != result.SideServer {
+		t.Errorf("%s %q: a stall of %s µs", r.Outcome, r.Cause, show(r.StallMicroseconds))
+	}
+	if r.QuickMicroseconds == nil || r.QuickMicroseconds.P50 < 20_000 {
+		t.Errorf("at once: %s; the second write waits for a round trip even so", show(r.QuickMicroseconds))
+	}
+}
+
+func TestServersThatEndConnections(t *testing.T) {
+	for name, c := range map[string]struct {
+		after   int
+		outcome result.Outcome
+		says    string
+	}{
+		"after each response":          {1, result.Unsupported, "after 1 responses"},
+		"after ten":                    {10, result.Unsupported, "after 10 responses"},
+		"late enough to see it":        {30, result.Measured, ""},
+		"late, within few connections": {18, result.Failed, "connections is reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pair := nstest.New(t)
+			listener := pair.Listen(t)
+			pieces := inPieces(head, body)
+			nstest.Answer(t, nagle{listener}, func(connection net.Conn, number int) bool {
+				return pieces(connection, number) && number < c.after
+			})
+			r, _ := measure(t, pair, nstest.AddressOf(t, listener), budget.Limits{Connections: 5, RequestsPerSecond: 400, Seconds: 10})
+			if r.Outcome != c.outcome || !strings.Contains(r.Cause, c.says) || (r.StallMicroseconds != nil) != (c.outcome == result.Measured) {
+				t.Errorf("%s %q: a stall of %s", r.Outcome, r.Cause, show(r.StallMicroseconds))
+			}
+		})
+	}
+}
+
+// counting counts the connections that a listener takes.
+type counting struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+func (c counting) Accept() (net.Conn, error) {
+	connection, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Add(1)
+	}
+	return connection, err
+}
+
+// forEver sends the same again and again, with pauses, until the connection ends.
+func forEver(head, again string, pause time.Duration) func(net.Conn, int) bool {
+	return func(connection net.Conn, _ int) bool {
+		_, err := io.WriteString(connection, head)
+		for err == nil {
+			time.Sleep(pause)
+			_, err = io.WriteString(connection, again)
+		}
+		return false
+	}
+}
+
+func TestServersThatFail(t *testing.T) {
+	const slow = 100 * time.Millisecond
+	for name, respond := range map[string]func(net.Conn, int) bool{
+		"streams for ever":     forEver("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 1<<16), 0),
+		"a header without end": forEver("HTTP/1.1 200 OK\r\n", "X-Again: "+strings.Repeat("y", 1<<10)+"\r\n", 0),
+		"a byte at a time":     forEver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "x", slow),
+		"garbage":              forEver("\x16\x03\x01 what is this\r\n", "?", slow),
+		"silence":              forEver("", "", slow),
+		"closes at once":       func(net.Conn, int) bool { return false },
+		"stops in the response": func(c net.Conn, _ int) bool {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+			return false
+		},
+		"resets": func(c net.Conn, _ int) bool {
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			return false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pair := nstest.New(t)
+			listener := pair.Listen(t)
+			var accepted, requests atomic.Int64
+			nstest.Answer(t, counting{listener, &accepted}, func(connection net.Conn, number int) bool {
+				requests.Add(1)
+				return respond(connection, number)
+			})
+			limits := budget.Limits{Connections: 4, RequestsPerSecond: 100, Seconds: 2}
+			begin := time.Now()
+			r, spent := measure(t, pair, nstest.AddressOf(t, listener), limits)
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if r.Outcome != result.Failed || r.Cause == "" || r.StallMicroseconds != nil || r.Side != "" {
+				t.Errorf("%s %q, with figures", r.Outcome, r.Cause)
+			}
+			if spent.Connections > limits.Connections || int64(spent.Connections) != accepted.Load() || int64(spent.Requests) != requests.Load() {
+				t.Errorf("spent %+v, the server saw %d connections and %d requests", spent, accepted.Load(), requests.Load())
+			}
+		})
 	}
 }
