@@ -120,7 +120,7 @@ func (m *measurement) unreadData(ctx context.Context, connection *exchange.Conne
 		return err
 	}
 	m.r.UnreadDataLost = new(err != nil || m.r.UnreadDataLost != nil && *m.r.UnreadDataLost)
-	return nil
+	return nil //nolint:nilerr // that there was no response is what is measured
 }
 
 // linger lets the server close first, and sees how long it takes what still comes: until the first reset, since the kernel
@@ -149,11 +149,8 @@ func (m *measurement) linger(ctx context.Context, connection *exchange.Connectio
 		if err != nil {
 			return err
 		}
-		if event[0].Ended != nil {
+		if event[0].Ended != nil || ctx.Err() != nil {
 			break
-		}
-		if ctx.Err() != nil {
-			return nil
 		}
 		m.r.LingerSeconds = new(time.Since(closed).Seconds())
 	}

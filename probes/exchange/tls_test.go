@@ -142,7 +142,7 @@ func TestHandshakesThatFail(t *testing.T) {
 			return listener
 		}, "in the middle of the handshake"},
 		"old version only": {func(t *testing.T) net.Listener {
-			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok) //nolint:gosec // the old version is what is tested
+			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok)
 		}, "protocol version"},
 		"wants a certificate": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12, MinVersion: tls.VersionTLS12}, ok)

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	minimumSamples = 30
-	enoughShare    = 0.05
 	// mostStreams are sent at once.
 	mostStreams = 8
 	// comparisons of one connection with many.

@@ -4,11 +4,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	xhttp2 "golang.org/x/net/http2"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/nstest"
@@ -46,18 +45,19 @@ func listen(t *testing.T) net.Listener {
 }
 
 // serve speaks HTTP/2 by prior knowledge.
-func serve(t *testing.T, config *xhttp2.Server, handle http.HandlerFunc) net.Listener {
+func serve(t *testing.T, config *http.HTTP2Config, handle http.HandlerFunc) net.Listener {
 	t.Helper()
 	listener := listen(t)
-	nstest.Serve(t, listener, func(connection net.Conn) {
-		config.ServeConn(connection, &xhttp2.ServeConnOpts{Handler: handle})
-	})
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: handle, HTTP2: config, Protocols: new(http.Protocols)}
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
 	return listener
 }
 
 func TestServerThatSpeaksHTTP2(t *testing.T) {
 	var requests atomic.Int64
-	listener := serve(t, &xhttp2.Server{MaxConcurrentStreams: 5, MaxReadFrameSize: 1 << 20}, func(w http.ResponseWriter, _ *http.Request) {
+	listener := serve(t, &http.HTTP2Config{MaxConcurrentStreams: 5, MaxReadFrameSize: 1 << 20}, func(w http.ResponseWriter, _ *http.Request) {
 		requests.Add(1)
 		_, _ = w.Write([]byte(strings.Repeat("x", 20000)))
 	})
@@ -80,15 +80,15 @@ func TestServerThatSpeaksHTTP2(t *testing.T) {
 
 // A server that ends its connections says so, after how many requests and why.
 func TestServerThatSendsGoAway(t *testing.T) {
-	listener := listen(t)
-	nstest.Serve(t, listener, func(connection net.Conn) {
-		var requests atomic.Int64
-		(&xhttp2.Server{}).ServeConn(connection, &xhttp2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if requests.Add(1) == 150 {
-				// What makes Go's server send GOAWAY.
-				w.Header().Set("Connection", "close")
-			}
-		})})
+	var lock sync.Mutex
+	requests := map[string]int{}
+	listener := serve(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
+		defer lock.Unlock()
+		if requests[r.RemoteAddr]++; requests[r.RemoteAddr] == 150 {
+			// What makes Go's server send GOAWAY.
+			w.Header().Set("Connection", "close")
+		}
 	})
 	h := measure(t, listener, 3).Measurements.HTTP2
 	if h.Outcome != result.Measured || h.GoAwayCode != "NO_ERROR" || h.GoAwayAfterRequests == nil || *h.GoAwayAfterRequests != 150 || h.GoAwayAfterSeconds == nil {

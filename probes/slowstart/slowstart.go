@@ -37,7 +37,10 @@ const (
 // Measure takes its samples from an HTTP peer. The calling goroutine is locked to its thread.
 func Measure(ctx context.Context, peer *exchange.Peer) result.SlowStart {
 	m := &measurement{peer: peer, course: exchange.Course{Began: time.Now()}}
-	for !m.enough() && m.follow(ctx) {
+	for !m.enough() {
+		if !m.follow(ctx) {
+			break
+		}
 	}
 	return m.summarise()
 }

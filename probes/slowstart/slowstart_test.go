@@ -160,7 +160,7 @@ func initialWindowOf(t *testing.T, link *nstest.Link, segments string) {
 			{"-6", "route", "change", "2001:db8:99::/64", "proto", "kernel", "metric", "256"},
 		} {
 			device := deviceOf(nstest.ServerAddress)
-			command := exec.CommandContext(t.Context(), "ip", append(arguments, "dev", device, "initcwnd", segments)...) //nolint:gosec // the test's own
+			command := exec.CommandContext(t.Context(), "ip", append(arguments, "dev", device, "initcwnd", segments)...)
 			if output, err := command.CombinedOutput(); err != nil {
 				failure += fmt.Sprintf("%v: %v: %s\n", arguments, err, output)
 			}

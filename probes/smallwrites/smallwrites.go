@@ -36,7 +36,10 @@ const (
 func Measure(ctx context.Context, peer *exchange.Peer) result.SmallWrites {
 	m := &measurement{peer: peer, course: exchange.Course{Began: time.Now()}}
 	defer m.drop()
-	for !m.enough() && !m.closesEarly && m.turn(ctx) {
+	for !m.enough() && !m.closesEarly {
+		if !m.turn(ctx) {
+			break
+		}
 	}
 	return m.summarise()
 }
