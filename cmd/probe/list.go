@@ -15,7 +15,11 @@ func runList(_ context.Context, arguments []string, stdout, stderr io.Writer) er
 		return err
 	}
 	for _, m := range runner.Measurements() {
-		if _, err := fmt.Fprintf(stdout, "%s\n  finds  %s\n  costs  %s\n", m.Name, m.Does, m.Costs); err != nil {
+		name := m.Name
+		if m.OnlyNamed {
+			name += " (only when named)"
+		}
+		if _, err := fmt.Fprintf(stdout, "%s\n  finds  %s\n  costs  %s\n", name, m.Does, m.Costs); err != nil {
 			return err
 		}
 	}

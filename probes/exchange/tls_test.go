@@ -213,6 +213,27 @@ func TestReuseOverTLS(t *testing.T) {
 	}
 }
 
+// What a new connection costs has the TLS handshake in it.
+func TestNewConnectionsOverTLS(t *testing.T) {
+	a := newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.server(t, nil)}, MinVersion: tls.VersionTLS12}
+	slow := config.Clone()
+	const delay = 20 * time.Millisecond
+	slow.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		<-timer.C
+		return config, nil
+	}
+	r := reuse.Measure(t.Context(), peer(t, answering(t, slow, ok), a.trust()))
+	if r.Outcome != result.Measured || r.NewMicroseconds == nil || r.NewMicroseconds.Min < float64(delay/time.Microsecond) {
+		t.Errorf("%s %q: new connections take %+v", r.Outcome, r.Cause, r.NewMicroseconds)
+	}
+	if r.ReusedMicroseconds == nil || r.ReusedMicroseconds.P50 > r.NewMicroseconds.P50 {
+		t.Errorf("reused connections take %+v", r.ReusedMicroseconds)
+	}
+}
+
 // A ticket that nobody read would turn this end's close into a reset, which a server logs as an error.
 func TestCloseOverTLSIsNoReset(t *testing.T) {
 	a := newAuthority(t)

@@ -18,8 +18,14 @@ func Write(w io.Writer, r result.Result) error {
 	if r.Target.Address != "" {
 		t.line("Address      %s", r.Target.Address)
 	}
+	if len(r.Target.Addresses) > 0 {
+		t.line("Of           %s", strings.Join(r.Target.Addresses, ", "))
+	}
 	t.line("Spent        %d connections, %d requests, %s sent, %s received, in %.1f s",
 		r.Spent.Connections, r.Spent.Requests, size(r.Spent.BytesSent), size(r.Spent.BytesReceived), r.ElapsedSeconds)
+	if len(r.Statuses) > 0 {
+		t.line("Answers      %s", statuses(r.Statuses))
+	}
 	t.line("Kernel       %s", r.Host.Kernel)
 	if h := r.Measurements.Handshake; h != nil {
 		t.handshake(*h)
@@ -65,13 +71,26 @@ func Write(w io.Writer, r result.Result) error {
 	return err
 }
 
+// statuses lists how often each status came.
+func statuses(counts map[string]int) string {
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d with status %s", counts[status], status))
+	}
+	return strings.Join(parts, ", ")
+}
+
 type text struct{ strings.Builder }
 
 func (t *text) line(format string, values ...any) { fmt.Fprintf(t, format+"\n", values...) }
 
 // title begins a measurement and says what became of it.
 func (t *text) title(name string, meta result.Meta) {
-	t.line("\n%s: %s (%d samples in %.1f s)", name, meta.Outcome, meta.Samples, meta.ElapsedSeconds)
+	errors := ""
+	if meta.Errors > 0 {
+		errors = fmt.Sprintf(", %d attempts failed", meta.Errors)
+	}
+	t.line("\n%s: %s (%d samples in %.1f s%s)", name, meta.Outcome, meta.Samples, meta.ElapsedSeconds, errors)
 	if meta.Cause != "" {
 		t.line("  because            %s", meta.Cause)
 	}
@@ -97,6 +116,9 @@ func (t *text) handshake(h result.Handshake) {
 	}
 	if h.SetupSharePercent != nil {
 		t.line("  set-up share       %.0f %% of a request on a new connection goes into opening it (median)", *h.SetupSharePercent)
+	}
+	if h.TLS != nil {
+		t.tls(*h.TLS)
 	}
 }
 

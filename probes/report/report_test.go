@@ -27,6 +27,11 @@ func results() map[string]result.Result {
 					ConnectMicroseconds:   &result.Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75)},
 					KernelRTTMicroseconds: &result.Distribution{Min: 30, P50: 39, P90: 50, P99: 90, Max: 95},
 					SynRetransmissions:    new(0), SetupSharePercent: new(32.5),
+					TLS: &result.TLS{
+						Version: "TLS 1.3", ALPN: "http/1.1", CertificateExpires: "2027-01-31T00:00:00Z", ResumptionOffered: new(true), Resumed: new(15), ResumptionsTried: new(16),
+						FullMicroseconds:    &result.Distribution{Min: 900, P50: 1000, P90: 1100, P99: 1200, Max: 1300},
+						ResumedMicroseconds: &result.Distribution{Min: 300, P50: 400, P90: 500, P99: 600, Max: 700},
+					},
 				},
 				Reuse: &result.Reuse{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 300, ElapsedSeconds: 20},
@@ -109,9 +114,12 @@ func results() map[string]result.Result {
 		"failed.txt": {
 			Version: result.Version, Target: target, ElapsedSeconds: 0.1,
 			Host:  result.Host{Kernel: "6.18.44"},
-			Spent: result.Spent{Connections: 3},
+			Spent: result.Spent{Connections: 3}, Statuses: map[string]int{"200": 4, "503": 1},
 			Measurements: result.Measurements{
-				Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "3 errors in a row, the last: connect: connection refused"}},
+				Handshake: &result.Handshake{
+					Meta: result.Meta{Outcome: result.Failed, Errors: 3, Cause: "3 errors in a row, the last: connect: connection refused"},
+					TLS:  &result.TLS{Version: "TLS 1.2", ResumptionOffered: new(false), CertificateExpires: "2027-01-31T00:00:00Z"},
+				},
 				Reuse: &result.Reuse{
 					Meta: result.Meta{Outcome: result.Failed, Cause: "not finished: stopped by SIGTERM", Samples: 4, ElapsedSeconds: 0.05},
 					Kept: new(false), RequestsPerConnection: new(1), RequestsAtLeast: new(1), CloseCause: result.CloseHTTP10,

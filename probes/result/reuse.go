@@ -33,7 +33,8 @@ type Reuse struct {
 	CloseCause CloseCause `json:"closeCause,omitempty"`
 	// KeepAliveHeader is what the server promised in a Keep-Alive header. Nil if there was none.
 	KeepAliveHeader *KeepAliveHeader `json:"keepAliveHeader,omitempty"`
-	// NewMicroseconds is the time of a whole transaction on a new connection: connect and request.
+	// NewMicroseconds is the time of a whole transaction on a new connection: connect, the full TLS handshake if there is
+	// one, and request.
 	NewMicroseconds *Distribution `json:"newMicroseconds,omitempty"`
 	// ReusedMicroseconds is the time of the same request on a connection that was already there.
 	ReusedMicroseconds *Distribution `json:"reusedMicroseconds,omitempty"`

@@ -96,7 +96,7 @@ func (m *measurement) takeNew(ctx context.Context) error {
 		return err
 	}
 	m.see(response)
-	m.newTook = append(m.newTook, microseconds(connection.ConnectTook+took))
+	m.newTook = append(m.newTook, microseconds(connection.SetupTook()+took))
 	return nil
 }
 

@@ -29,8 +29,9 @@ type Measurement struct {
 	protocols []target.Protocol
 	// weight is its part of the budget, relative to that of the others.
 	weight int
-	// onlyNamed: it may disturb the target or its neighbours, and so is made only when it is asked for by name.
-	onlyNamed bool
+	// OnlyNamed: it may disturb the target or its neighbours, or looks elsewhere, and so is made only when it is asked for
+	// by name.
+	OnlyNamed bool
 	// allowance gives it its part of the budget. Nil: its share of what the run has left.
 	allowance func(*budget.Budget, budget.Limits, float64)
 	// run makes the measurement and stores it.
@@ -76,7 +77,7 @@ func Measurements() []Measurement {
 			Costs:     "nothing is sent; 3 seconds of watching",
 			protocols: target.Protocols(),
 			weight:    1,
-			onlyNamed: true,
+			OnlyNamed: true,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.Backlog = new(backlog.Measure(ctx, peer, config.Proc))
 			},
@@ -117,7 +118,7 @@ func Measurements() []Measurement {
 			Costs:     "20 connections with 4 requests each; a proxy that cannot do it may mix up the responses of others",
 			protocols: []target.Protocol{target.HTTP, target.HTTPS},
 			weight:    1,
-			onlyNamed: true,
+			OnlyNamed: true,
 			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
 				m.Pipelining = new(pipelining.Measure(ctx, peer))
 			},
@@ -128,7 +129,7 @@ func Measurements() []Measurement {
 			Costs:     "7 connections with up to 2 requests each; servers log some of them as aborted by the client",
 			protocols: []target.Protocol{target.HTTP, target.HTTPS},
 			weight:    1,
-			onlyNamed: true,
+			OnlyNamed: true,
 			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
 				m.Closing = new(closing.Measure(ctx, peer))
 			},
