@@ -130,17 +130,16 @@ func judge(findings []finding) result.Idle {
 	return r
 }
 
-// survivors counts those that lived through a silence of about that length.
+// survivors counts those that lived through a silence of about that length. One that was seen to end later did too.
 func survivors(findings []finding, silence time.Duration) *result.Count {
 	var c result.Count
 	for _, f := range findings {
-		// One that was seen to end earlier did not live through it either.
-		near := f.silence > scale(silence, 1-beside) && f.silence < scale(silence, 1+beside)
+		asked := f.silence > scale(silence, 1-beside) && f.silence < scale(silence, 1+beside)
 		switch {
-		case f.fate == alive && near:
+		case f.fate == alive && asked, f.cut() && f.watched && f.silence > silence:
 			c.Got++
 			c.Of++
-		case f.cut() && (near || f.watched && f.silence < silence):
+		case f.cut() && (asked || f.watched):
 			c.Of++
 		}
 	}
