@@ -24,7 +24,20 @@ type Response struct {
 	KeepAlive *result.KeepAliveHeader
 	// BodyBytes is the length of the body.
 	BodyBytes int64
+	// Said holds the fields by which servers and proxies tell of themselves and of the connection, by their name in lower
+	// case, shortened, the first of each name: see tells.
+	Said map[string]string
 }
+
+// tells says whether a field, by its name in lower case, is kept in Response.Said: Via (RFC 9110 section 7.6.3), Forwarded
+// (RFC 7239), Server, those of Envoy, and those of our own server.
+func tells(name string) bool {
+	return name == "via" || name == "forwarded" || name == "server" ||
+		strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "connpolicy-")
+}
+
+// mostSaid is how many such fields are kept of a response.
+const mostSaid = 8
 
 // ErrMalformed is wrapped by the errors of answers that are no HTTP/1 response.
 var ErrMalformed = errors.New("the answer is not valid HTTP/1")
@@ -64,7 +77,14 @@ func parseHeaders(lines []string, r *Response) (framing, error) {
 			return framing{}, malformed("header line %q", shorten(line))
 		}
 		value = strings.Trim(value, " \t")
-		switch strings.ToLower(name) {
+		name = strings.ToLower(name)
+		if _, known := r.Said[name]; tells(name) && !known && len(r.Said) < mostSaid {
+			if r.Said == nil {
+				r.Said = map[string]string{}
+			}
+			r.Said[name] = shorten(value)
+		}
+		switch name {
 		case "connection":
 			for option := range options(value) {
 				r.CloseAnnounced = r.CloseAnnounced || option == "close"

@@ -42,6 +42,9 @@ func Write(w io.Writer, r result.Result) error {
 	if h := r.Measurements.HTTP2; h != nil {
 		t.http2(*h)
 	}
+	if i := r.Measurements.Identity; i != nil {
+		t.identity(*i)
+	}
 	if p := r.Measurements.Pipelining; p != nil {
 		t.pipelining(*p)
 	}

@@ -47,6 +47,11 @@ func results() map[string]result.Result {
 					KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
 					RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 1, Unknown: 1}, {Seconds: 5, FIN: 10, RST: 1, BlackHole: 2}}},
 				},
+				Identity: &result.Identity{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 1}, ClientLocal: "198.18.0.1:40000", ClientRemote: "198.18.0.7:8080",
+					ServerLocal: "198.18.1.3:8080", ServerRemote: "198.18.0.1:40000", SourceTranslated: new(false), DestinationTranslated: new(true),
+					Via: []string{"server: envoy", "via: 1.1 edge"},
+				},
 				Pipelining: &result.Pipelining{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 10, ElapsedSeconds: 1}, Verdict: result.PipeliningInOrder, Answered: &result.Count{Got: 4, Of: 4},
 					PipelinedMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500},
@@ -127,6 +132,9 @@ func results() map[string]result.Result {
 				Idle: &result.Idle{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 30, ElapsedSeconds: 10}, Cut: new(false),
 					SurvivedSeconds: new(9.7), SurvivedOf: &result.Count{Got: 2, Of: 2}, LookedSeconds: 9.7,
+				},
+				Identity: &result.Identity{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 1}, ClientLocal: "198.18.0.1:40000", ClientRemote: "198.18.0.7:8080",
 				},
 				Pipelining: &result.Pipelining{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 1, ElapsedSeconds: 1}, Verdict: result.PipeliningOutOfOrder, Answered: &result.Count{Got: 1, Of: 4},

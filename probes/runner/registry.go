@@ -10,6 +10,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/http2"
+	"github.com/connpolicy/connpolicy/probes/identity"
 	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/pipelining"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -59,6 +60,16 @@ func Measurements() []Measurement {
 			weight:    result.HandshakeWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.Handshake = new(handshake.Measure(ctx, peer, config.HandshakeSamples))
+			},
+		},
+		{
+			Name:      "identity",
+			Does:      "the addresses of a connection as each end sees them, proxies that name themselves",
+			Costs:     "one connection, with one request over HTTP",
+			protocols: target.Protocols(),
+			weight:    1,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.Identity = new(identity.Measure(ctx, peer))
 			},
 		},
 		{

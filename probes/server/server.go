@@ -19,10 +19,20 @@ const (
 	shutdownTimeout = 800 * time.Millisecond
 )
 
-// Handler answers each path with a small body.
+// Fields in which Handler tells the addresses of a connection as it sees them.
+const (
+	LocalHeader  = "Connpolicy-Local"
+	RemoteHeader = "Connpolicy-Remote"
+)
+
+// Handler answers each path with a small body, and with the two ends of the connection in LocalHeader and RemoteHeader.
 func Handler() http.Handler {
-	return http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		response.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		response.Header().Set(RemoteHeader, request.RemoteAddr)
+		if local, known := request.Context().Value(http.LocalAddrContextKey).(net.Addr); known {
+			response.Header().Set(LocalHeader, local.String())
+		}
 		// A client that went away needs no answer.
 		_, _ = io.WriteString(response, "ok\n")
 	})
