@@ -72,9 +72,11 @@ func TestServerThatSpeaksHTTP2(t *testing.T) {
 	if h.PingAnswered == nil || !*h.PingAnswered || h.PingMicroseconds == nil || h.GoAwayCode != "" || h.RequestsAtLeast == nil {
 		t.Errorf("ping %v, GOAWAY %q", h.PingAnswered, h.GoAwayCode)
 	}
-	// The end of the time may cut off the last response.
-	if got := int(requests.Load()); got != r.Spent.Requests || r.Statuses["200"] < got-1 || r.Statuses["200"] > got || r.Spent.Connections != 6 {
-		t.Errorf("%d requests, the probe says %d of which 200: %d, on %d connections", got, r.Spent.Requests, r.Statuses["200"], r.Spent.Connections)
+	// The end of the time may cut off the last exchange, before the server has read the request or this end the response.
+	// All others are answered, and nothing is answered or read that was not counted.
+	handled, answered, counted := int(requests.Load()), r.Statuses["200"], r.Spent.Requests
+	if answered > handled || handled > counted || counted > answered+1 || r.Spent.Connections != 6 {
+		t.Errorf("%d requests, the probe says %d of which 200: %d, on %d connections", handled, counted, answered, r.Spent.Connections)
 	}
 }
 
