@@ -2,7 +2,7 @@ package audit
 
 // Rule is a named judgement. Its texts are for people; its id never changes its meaning.
 type Rule struct {
-	// ID is stable: CP and three digits. The first digit is the category: 1 set-up, 2 reuse, 4 ports.
+	// ID is stable: CP and three digits. The first digit is the category.
 	ID    string
 	Title string
 	// Category groups rules.
@@ -24,12 +24,13 @@ type Rule struct {
 // Category groups rules.
 type Category string
 
+// The categories, in the order of the first digit of their rules' ids.
 const (
-	// CategorySetup: what it costs to set a connection up.
+	// CategorySetup (1): what it costs to set a connection up.
 	CategorySetup Category = "Set-up"
-	// CategoryReuse: whether connections carry more than one request.
+	// CategoryReuse (2): whether connections carry more than one request, and how they are closed.
 	CategoryReuse Category = "Reuse"
-	// CategoryPorts: local ports and TIME_WAIT.
+	// CategoryPorts (4): local ports and TIME_WAIT.
 	CategoryPorts Category = "Ports"
 )
 
