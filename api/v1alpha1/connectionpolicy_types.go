@@ -71,7 +71,8 @@ type ConnectionPolicySpec struct {
 	// exceeded is a finding.
 	// +optional
 	Objectives *Objectives `json:"objectives,omitempty"`
-	// audit says which rules are not judged for this policy. All are by default.
+	// audit says which rules are not judged for this policy, or with another severity, and adds rules of your own. All are
+	// judged by default.
 	// +optional
 	Audit *AuditSpec `json:"audit,omitempty"`
 	// tuning says whether settings of the workload's pods may be changed, which, and how. Nothing is changed by default.
@@ -284,7 +285,7 @@ type Objectives struct {
 	PortUtilizationPercent *int32 `json:"portUtilizationPercent,omitempty"`
 }
 
-// AuditSpec says which rules do not apply here.
+// AuditSpec says how the policy's links are judged beyond the rules' own defaults.
 type AuditSpec struct {
 	// disable names rules that are not judged for this policy, for example CP201. The report says so.
 	// +optional
@@ -293,6 +294,57 @@ type AuditSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^CP[0-9]{3}$`
 	// +kubebuilder:validation:items:MaxLength=5
 	Disable []string `json:"disable,omitempty"`
+	// severities gives findings of some rules another severity than the rule's own. The report says both.
+	// +optional
+	// +listType=map
+	// +listMapKey=rule
+	// +kubebuilder:validation:MaxItems=64
+	Severities []RuleSeverity `json:"severities,omitempty"`
+	// rules are conditions of your own on what is measured, in the Common Expression Language (https://cel.dev). The
+	// condition of Ready says which of them cannot be understood, and why; all else goes on.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Rules []AuditRule `json:"rules,omitempty"`
+}
+
+// RuleSeverity gives the findings of a rule a severity.
+type RuleSeverity struct {
+	// rule is the id of the rule, for example CP201.
+	// +required
+	// +kubebuilder:validation:Pattern=`^CP[0-9]{3}$`
+	// +kubebuilder:validation:MaxLength=5
+	Rule string `json:"rule"`
+	// severity is error, warning or info.
+	// +required
+	Severity Severity `json:"severity"`
+}
+
+// AuditRule is a condition of the user's own.
+type AuditRule struct {
+	// name tells the rules of a policy apart; in reports the rule is user/<name>.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of an audit rule may contain lower-case letters, digits and '-' only, and begins and ends with a letter or digit"
+	Name string `json:"name"`
+	// expression is the condition, true where all is well: handshake.connectMicroseconds.p50 < 1000. It may name each
+	// measurement (handshake, reuse, idle, …), host, target and statuses of a probe's result, and observer, what an
+	// observer saw in a pod, with the fields of the probe's result. It must hold at every node and in every pod that was
+	// looked at. Where it reads what is not known the verdict is unknown.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Expression string `json:"expression"`
+	// message says what is wrong where the condition does not hold. The expression itself by default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+	// severity of the finding: warning by default, error or info.
+	// +optional
+	// +kubebuilder:default=warning
+	Severity Severity `json:"severity,omitempty"`
 }
 
 // TuningMode says how far connpolicy may go.

@@ -390,9 +390,9 @@ const (
 
 // Verdict is the judgement of one rule.
 type Verdict struct {
-	// rule is the stable id of the rule, for example CP401.
+	// rule is the stable id of the rule, for example CP401, or user/<name> for a rule of the policy's own.
 	// +required
-	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
 	// title of the rule.
 	// +required
@@ -404,6 +404,9 @@ type Verdict struct {
 	// severity of the finding, where result is fail.
 	// +optional
 	Severity Severity `json:"severity,omitempty"`
+	// ownSeverity is the severity that the rule itself gives the finding, where the policy gives it another.
+	// +optional
+	OwnSeverity Severity `json:"ownSeverity,omitempty"`
 	// message says what was seen, or why the rule could not be judged.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512

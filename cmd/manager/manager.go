@@ -25,6 +25,7 @@ import (
 	"github.com/connpolicy/connpolicy/controllers/policy"
 	"github.com/connpolicy/connpolicy/controllers/trim"
 	"github.com/connpolicy/connpolicy/controllers/tuning"
+	"github.com/connpolicy/connpolicy/internal/userrules"
 )
 
 // stopTimeout is how long reconciles under way may take to end. It is below the pod's grace period.
@@ -78,11 +79,15 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: o.maxProbes, OnNode: o.maxProbesPerNode,
 		Now: time.Now,
 	}
+	auditRules, err := userrules.NewEnvironment()
+	if err != nil {
+		return err
+	}
 	policies := &policy.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
 		Events: mgr.GetEventRecorder("connpolicy"), HTTP: observerClient(), Now: time.Now,
 		ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
-		ObserverPort: o.observerPort, Ceilings: o.ceilings,
+		ObserverPort: o.observerPort, AuditRules: auditRules, Ceilings: o.ceilings,
 	}
 	if err := policies.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the policy controller: %w", err)

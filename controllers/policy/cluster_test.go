@@ -28,6 +28,7 @@ import (
 	"github.com/connpolicy/connpolicy/controllers/limits"
 	"github.com/connpolicy/connpolicy/controllers/policy"
 	"github.com/connpolicy/connpolicy/internal/probepod"
+	"github.com/connpolicy/connpolicy/internal/userrules"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/test/apiserver"
 )
@@ -117,6 +118,10 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 	if err != nil {
 		t.Fatal(err)
 	}
+	auditRules, err := userrules.NewEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
 	reconciler := &policy.Reconciler{
 		Client: forgetful{mgr.GetClient(), forgets}, Live: mgr.GetAPIReader(),
 		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20, Now: time.Now},
@@ -124,6 +129,7 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 		HTTP:       &http.Client{},
 		Now:        time.Now,
 		ProbeImage: "probe:test", ObserverPort: observerPort,
+		AuditRules: auditRules,
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {

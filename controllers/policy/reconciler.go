@@ -16,6 +16,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/internal/userrules"
 )
 
 // Reconciler carries out ConnectionPolicies.
@@ -39,6 +40,8 @@ type Reconciler struct {
 	ProbePriorityClass string
 	// ObserverPort is the port that observers serve on.
 	ObserverPort int
+	// AuditRules is what audit rules of policies may name.
+	AuditRules *userrules.Environment
 	// Ceilings of the administrator; zero fields have none.
 	Ceilings v1alpha1.ProbeLimits
 
@@ -56,6 +59,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		return ctrl.Result{}, nil // owner references remove what the policy made
 	}
 	s := newScope(policy, r.Now())
+	s.rules = compileRules(r.AuditRules, policy.Spec.Audit)
 	defer func() {
 		if written := r.writeStatus(ctx, s); written != nil {
 			err = errors.Join(err, written)

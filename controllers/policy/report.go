@@ -49,6 +49,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 	}
 	if s.policy.Spec.Audit != nil {
 		in.Disabled = s.policy.Spec.Audit.Disable
+		in.Severities = severitiesOf(s.policy.Spec.Audit)
 	}
 	return in
 }
@@ -92,7 +93,7 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		Vantages:   vantages,
 		Observers:  observerReadings(s.observed, audit.PortUses(in)),
 		KeyFigures: &figures,
-		Verdicts:   verdicts(audit.Judge(in)),
+		Verdicts:   verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
 		History:    addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
 	}
 	status.Findings = countFindings(status.Verdicts)
@@ -185,7 +186,8 @@ func verdicts(judged []audit.Verdict) []v1alpha1.Verdict {
 	for _, v := range judged {
 		list = append(list, v1alpha1.Verdict{
 			Rule: v.Rule, Title: v.Title, Result: v1alpha1.VerdictResult(v.Result), Severity: v1alpha1.Severity(v.Severity),
-			Message: clip(v.Message, maximumCauseBytes), Evidence: v.Evidence, Cure: clip(v.Cure, maximumCauseBytes),
+			OwnSeverity: v1alpha1.Severity(v.OwnSeverity),
+			Message:     clip(v.Message, maximumCauseBytes), Evidence: v.Evidence, Cure: clip(v.Cure, maximumCauseBytes),
 		})
 	}
 	return list

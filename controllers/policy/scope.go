@@ -30,6 +30,8 @@ type scope struct {
 	nodeAddresses []string
 	// probeNodes take the probes of a policy without a workload, the best first.
 	probeNodes []string
+	// rules of the policy's own.
+	rules ownRules
 	// observed pods of the source.
 	observed []observed
 

@@ -40,7 +40,7 @@ func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool
 // verdictsDiffer looks at what the rules say, not at the figures in their messages.
 func verdictsDiffer(old, next []v1alpha1.Verdict) bool {
 	return !slices.EqualFunc(old, next, func(a, b v1alpha1.Verdict) bool {
-		return a.Rule == b.Rule && a.Result == b.Result && a.Severity == b.Severity && a.Cure == b.Cure
+		return a.Rule == b.Rule && a.Result == b.Result && a.Severity == b.Severity && a.OwnSeverity == b.OwnSeverity && a.Cure == b.Cure
 	})
 }
 

@@ -75,6 +75,9 @@ func (s *scope) ready() state {
 	}
 	var first trouble
 	var messages, pending, fruitless []string
+	if invalid := s.rules.trouble(); invalid.any() {
+		first, messages = invalid, append(messages, invalid.message)
+	}
 	for _, l := range s.links {
 		if found := l.obstacle(); found.any() {
 			if !first.any() {

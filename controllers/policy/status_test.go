@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,10 @@ func TestConditions(t *testing.T) {
 		{"the workload is absent", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"} }, "Ready=False/WorkloadNotFound Probed=False/WorkloadNotFound -Reconciling -Stalled"},
 		{"the node's network", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonHostNetwork, "x"} }, "Ready=False/HostNetwork Stalled=True/HostNetwork -Reconciling"},
 		{"a service is absent", func(_ *scope, l *link) { l.trouble = trouble{v1alpha1.ReasonServiceNotFound, "x"} }, "Ready=False/ServiceNotFound Probed=False/ServiceNotFound"},
+		{"a rule of the policy's own cannot be understood", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			s.rules = ownRules{problems: []ruleProblem{{err: errors.New("audit rule fast: line 1, column 1: x")}}}
+		}, "Ready=False/Invalid Stalled=True/Invalid Probed=True/Succeeded Compliant=True/NoFindings -Reconciling"},
 		{"suspended", func(s *scope, _ *link) { s.policy.Spec.Suspend = true }, "Ready=True/Suspended Probed=Unknown/Suspended -Reconciling"},
 		{"nothing to tune", func(s *scope, l *link) {
 			judged(l, v1alpha1.VerdictPass, "", 10)

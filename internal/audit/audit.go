@@ -26,6 +26,8 @@ type Input struct {
 	Objectives Objectives
 	// Disabled are ids of rules that are not to be judged.
 	Disabled []string
+	// Severities are what the policy gives the findings of some rules, by the rules' ids, instead of their own.
+	Severities map[string]Severity
 }
 
 // ProbeResult is the result of a probe pod and the node that it stood on.

@@ -142,3 +142,14 @@ func verdictOf(t *testing.T, rule string, verdicts []Verdict) Verdict {
 	}
 	return verdicts[i]
 }
+
+func TestAPolicyGivesFindingsAnotherSeverity(t *testing.T) {
+	in := http(probe(handshakeOf(10, 3), closed("announced")))
+	in.Severities = map[string]Severity{"CP102": Error, "CP201": Warning, "CP101": Error}
+	judged := Judge(in)
+	for id, want := range map[string][2]Severity{"CP102": {Error, Warning}, "CP201": {Warning, ""}, "CP101": {"", ""}} {
+		if v := verdictOf(t, id, judged); v.Severity != want[0] || v.OwnSeverity != want[1] {
+			t.Errorf("%s is %s of %q, its own %q", id, v.Result, v.Severity, v.OwnSeverity)
+		}
+	}
+}

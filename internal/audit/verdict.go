@@ -37,6 +37,8 @@ type Verdict struct {
 	Result      Result
 	// Severity of the finding. Empty unless Result is Fail.
 	Severity Severity
+	// OwnSeverity is the one that the rule itself gives the finding. Empty unless the policy gives it another.
+	OwnSeverity Severity
 	// Message says in words and figures what was seen, or why the rule could not be judged. At most 512 bytes.
 	Message string
 	// Evidence are the figures behind the message, with the unit in the name.
@@ -55,7 +57,11 @@ func Judge(in Input) []Verdict {
 				Message: "Not judged: the policy names this rule in audit.disable."})
 			continue
 		}
-		verdicts = append(verdicts, r.verdict(in))
+		v := r.verdict(in)
+		if given, set := in.Severities[r.ID]; set && v.Result == Fail && given != v.Severity {
+			v.Severity, v.OwnSeverity = given, v.Severity
+		}
+		verdicts = append(verdicts, v)
 	}
 	return verdicts
 }

@@ -20,9 +20,7 @@ const (
 	// mostEvidence and evidenceBytes bound what a verdict holds of the figures that a condition reads.
 	mostEvidence  = 8
 	evidenceBytes = 64
-	// title of all users' rules; their names tell them apart.
-	title = "A rule of the policy's own"
-	cure  = "The policy's author set this rule: see spec.audit.rules."
+	cure          = "The policy's author set this rule: see spec.audit.rules."
 )
 
 // place is where a condition is evaluated: at a vantage, in a pod of the workload, or with both.
@@ -71,7 +69,7 @@ func pointers[T any](list []T) []*T {
 
 // at judges the condition in one place.
 func (c Compiled) at(p place) audit.Verdict {
-	verdict := audit.Verdict{Rule: c.ID(), Title: title}
+	verdict := audit.Verdict{Rule: c.ID(), Title: Title}
 	variables := p.variables()
 	value, _, err := c.bounded.Eval(variables)
 	if stopped := (interpreter.EvalCancelledError{}); errors.As(err, &stopped) {

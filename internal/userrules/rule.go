@@ -17,6 +17,9 @@ import (
 // Prefix of the ids of users' rules, so that none is ever taken for one of the product's own.
 const Prefix = "user/"
 
+// Title of all users' rules; their names tell them apart.
+const Title = "A rule of the policy's own"
+
 // costLimit bounds the work of one evaluation, in the units of CEL's own count: about one for each figure read.
 const costLimit = 100_000
 

@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/userrules"
+)
+
+// ownRules are the rules that a policy adds to those of the product.
+type ownRules struct {
+	compiled []userrules.Compiled
+	// problems are the rules that cannot be understood.
+	problems []ruleProblem
+}
+
+type ruleProblem struct {
+	rule userrules.Rule
+	err  error
+}
+
+// compileRules understands a policy's own rules, each for itself: one that is wrong leaves the others alone.
+func compileRules(environment *userrules.Environment, spec *v1alpha1.AuditSpec) ownRules {
+	var rules ownRules
+	if spec == nil {
+		return rules
+	}
+	for _, written := range spec.Rules {
+		rule := userrules.Rule{
+			Name: written.Name, Expression: written.Expression, Message: written.Message, Severity: audit.Severity(written.Severity),
+		}
+		compiled, err := environment.Compile(rule)
+		if err != nil {
+			rules.problems = append(rules.problems, ruleProblem{rule, err})
+			continue
+		}
+		rules.compiled = append(rules.compiled, compiled)
+	}
+	return rules
+}
+
+// judge returns a verdict for each rule. One that cannot be understood is unknown.
+func (o ownRules) judge(in audit.Input) []audit.Verdict {
+	var verdicts []audit.Verdict
+	for _, rule := range o.compiled {
+		verdicts = append(verdicts, rule.Verdict(in))
+	}
+	for _, problem := range o.problems {
+		verdicts = append(verdicts, audit.Verdict{
+			Rule: problem.rule.ID(), Title: userrules.Title, Result: audit.Unknown, Message: problem.err.Error(),
+		})
+	}
+	return verdicts
+}
+
+// trouble is what keeps rules from being judged until somebody changes the policy.
+func (o ownRules) trouble() trouble {
+	if len(o.problems) == 0 {
+		return trouble{}
+	}
+	return trouble{v1alpha1.ReasonInvalid, o.problems[0].err.Error()}
+}
+
+// severitiesOf are the severities that a policy gives the findings of rules.
+func severitiesOf(spec *v1alpha1.AuditSpec) map[string]audit.Severity {
+	severities := map[string]audit.Severity{}
+	for _, given := range spec.Severities {
+		severities[given.Rule] = audit.Severity(given.Severity)
+	}
+	return severities
+}
