@@ -123,7 +123,12 @@ func runProbe(ctx context.Context, arguments []string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
+	clear := func() {}
+	if !o.verbose {
+		config.Progress, clear = showProgress(stderr)
+	}
 	r, err := runner.Run(ctx, config)
+	clear()
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,10 @@ func Write(w io.Writer, r result.Result) error {
 		t.line("Answers      %s", statuses(r.Statuses))
 	}
 	t.line("Kernel       %s", r.Host.Kernel)
+	t.line("\nIn short")
+	for _, sentence := range inShort(r) {
+		t.line("  - %s", sentence)
+	}
 	if h := r.Measurements.Handshake; h != nil {
 		t.handshake(*h)
 	}
@@ -108,6 +112,7 @@ func (t *text) distribution(name string, d *result.Distribution) {
 		bound = fmt.Sprintf(" (95 %% sure: %.0f to %.0f)", *d.P50Low, *d.P50High)
 	}
 	t.line("  %-18s median %.0f µs%s; p90 %.0f, p99 %.0f, least %.0f, most %.0f", name, d.P50, bound, d.P90, d.P99, d.Min, d.Max)
+	t.histogram(d)
 }
 
 func (t *text) handshake(h result.Handshake) {

@@ -24,7 +24,7 @@ func results() map[string]result.Result {
 			Measurements: result.Measurements{
 				Handshake: &result.Handshake{
 					Meta:                  result.Meta{Outcome: result.Measured, Samples: 67, ElapsedSeconds: 1.44},
-					ConnectMicroseconds:   &result.Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75)},
+					ConnectMicroseconds:   &result.Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75), Histogram: []int{1, 4, 20, 22, 9, 4, 0, 0, 3, 0, 0, 1}},
 					KernelRTTMicroseconds: &result.Distribution{Min: 30, P50: 39, P90: 50, P99: 90, Max: 95},
 					SynRetransmissions:    new(0), SetupSharePercent: new(32.5),
 					TLS: &result.TLS{

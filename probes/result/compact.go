@@ -10,8 +10,8 @@ import (
 // significantDigits that a message keeps of a figure with a fraction. No figure of a probe is known better.
 const significantDigits = 4
 
-// compact renders r as JSON with its figures rounded and its ladders cut to the rungs that matter, since a message has
-// little room.
+// compact renders r as JSON with its figures rounded, without histograms, and with its ladders cut to the rungs that matter,
+// since a message has little room.
 func compact(r Result) ([]byte, error) {
 	if idle := r.Measurements.Idle; idle != nil {
 		shorter := *idle
@@ -35,10 +35,14 @@ func compact(r Result) ([]byte, error) {
 	return json.Marshal(rounded(value))
 }
 
-// rounded returns a JSON value with its numbers rounded, whole ones excepted. It changes value.
+// histogramField is the one field that no message holds.
+const histogramField = "histogram"
+
+// rounded returns a JSON value with its numbers rounded, whole ones excepted, and without histograms. It changes value.
 func rounded(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		delete(v, histogramField)
 		for key := range v {
 			v[key] = rounded(v[key])
 		}

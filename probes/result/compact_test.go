@@ -1,6 +1,7 @@
 package result
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -57,5 +58,17 @@ func TestMessagesKeepTheRungsBesideTheCut(t *testing.T) {
 		if len(r.Measurements.Idle.KeepaliveLadder.Rungs) != len(c.rungs) {
 			t.Errorf("%s: the caller's rungs changed", name)
 		}
+	}
+}
+
+func TestMessagesHoldNoHistograms(t *testing.T) {
+	r := full()
+	r.Measurements.Handshake.ConnectMicroseconds.Histogram = []int{1, 2, 3}
+	text, err := compact(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(text, []byte("histogram")) || len(r.Measurements.Handshake.ConnectMicroseconds.Histogram) != 3 {
+		t.Errorf("%s; the caller's histogram has %d classes", text, len(r.Measurements.Handshake.ConnectMicroseconds.Histogram))
 	}
 }

@@ -118,4 +118,7 @@ type Distribution struct {
 	// few samples for a bound.
 	P50Low  *float64 `json:"p50Low,omitempty"`
 	P50High *float64 `json:"p50High,omitempty"`
+	// Histogram counts the samples in classes of equal ratio from Min to Max. Absent in a termination message, which has
+	// no room for it, and where all samples are equal or one is zero.
+	Histogram []int `json:"histogram,omitempty"`
 }

@@ -40,7 +40,22 @@ type Config struct {
 	Proc      procnet.FS
 	// Log is told what happens, for people who look on.
 	Log func(format string, values ...any)
+	// Progress is told when a measurement begins and every second from then on, from a goroutine of its own. Nil: nobody
+	// looks on.
+	Progress func(Progress)
 }
+
+// Progress is how far a run has come.
+type Progress struct {
+	// Measurement that is being made, which ends at End at the latest.
+	Measurement string
+	End         time.Time
+	// Spent so far by the whole run.
+	Spent result.Spent
+}
+
+// progressEvery is often enough for people, and seldom enough not to be seen in what is measured.
+const progressEvery = time.Second
 
 // Select returns the measurements of the given names, or all that suit the protocol if there are none.
 func Select(names []string, protocol target.Protocol) ([]Measurement, error) {
@@ -177,8 +192,35 @@ func measure(ctx context.Context, config Config, selected []Measurement, peer *e
 			continue
 		}
 		config.Log("%s: begins, at most until %s", m.Name, b.End().Format("15:04:05.000"))
+		told := tell(config, m.Name, b)
 		m.run(ctx, peer, config, into)
+		told()
 		config.Log("%s: ended; the run has spent %d connections and %d requests", m.Name, b.Spent().Connections, b.Spent().Requests)
+	}
+}
+
+// tell tells of the progress of a measurement until what it returns is called.
+func tell(config Config, measurement string, b *budget.Budget) (stop func()) {
+	if config.Progress == nil {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticks := time.NewTicker(progressEvery)
+		defer ticks.Stop()
+		for {
+			config.Progress(Progress{measurement, b.End(), b.Spent()})
+			select {
+			case <-done:
+				return
+			case <-ticks.C:
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
 	}
 }
 

@@ -74,9 +74,29 @@ func Summarise(samples []float64) *result.Distribution {
 		P90: Quantile(sorted, 0.90),
 		P99: Quantile(sorted, 0.99),
 		Max: sorted[len(sorted)-1],
+
+		Histogram: histogram(sorted),
 	}
 	if low, high, ok := MedianInterval(sorted); ok {
 		d.P50Low, d.P50High = &low, &high
 	}
 	return d
+}
+
+// histogramClasses fit on a line of a report, and tell one hump from two.
+const histogramClasses = 32
+
+// histogram counts sorted samples in classes of equal ratio, since latencies spread over powers of ten. Nil if there is
+// nothing to spread.
+func histogram(sorted []float64) []int {
+	least, most := sorted[0], sorted[len(sorted)-1]
+	if least <= 0 || least == most {
+		return nil
+	}
+	counts := make([]int, histogramClasses)
+	for _, sample := range sorted {
+		class := int(histogramClasses * math.Log(sample/least) / math.Log(most/least))
+		counts[min(class, histogramClasses-1)]++
+	}
+	return counts
 }

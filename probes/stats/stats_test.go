@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -76,5 +77,29 @@ func TestSummarise(t *testing.T) {
 	}
 	if samples[0] != 30 {
 		t.Error("Summarise sorted the caller's slice")
+	}
+}
+
+func TestHistogramHasClassesOfEqualRatio(t *testing.T) {
+	var samples []float64
+	for class := range histogramClasses { // from 1 to 2^32, with as many samples in the middle of a class as its number
+		for range class {
+			samples = append(samples, math.Pow(2, float64(class)+0.5))
+		}
+	}
+	samples = append(samples, 1, math.Pow(2, histogramClasses))
+	want := make([]int, histogramClasses)
+	for class := range want {
+		want[class] = class
+	}
+	want[0]++
+	want[histogramClasses-1]++
+	if got := Summarise(samples).Histogram; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for _, flat := range [][]float64{{7}, {7, 7, 7}, {0, 1}} {
+		if got := Summarise(flat).Histogram; got != nil {
+			t.Errorf("%v is spread over %v", flat, got)
+		}
 	}
 }
