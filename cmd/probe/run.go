@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/spf13/pflag"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/report"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -27,7 +29,7 @@ const terminationBytes = 4096
 type runOptions struct {
 	target, protocol, family string
 	measure                  []string
-	handshakeSamples         int
+	handshake                handshake.Options
 	limits                   budget.Limits
 	tls                      tlsOptions
 	output                   string
@@ -43,7 +45,8 @@ func (o *runOptions) flags() *pflag.FlagSet {
 	f.StringVar(&o.protocol, "protocol", "", "TCP, HTTP, HTTPS, HTTP2, GRPC or WebSocket; by default what the target's scheme stands for")
 	f.StringVar(&o.family, "address-family", "any", "any, IPv4 or IPv6")
 	f.StringSliceVar(&o.measure, "measure", nil, "names of measurements, separated by commas; by default all that suit the protocol")
-	f.IntVar(&o.handshakeSamples, "handshake-samples", 0, "samples of handshake to take at least, within the limits; 0: until the median is known well")
+	f.IntVar(&o.handshake.Samples, "handshake-samples", 0, "samples of handshake to take at least, within the limits; 0: until the median is known well")
+	f.Float64Var(&o.handshake.CountAboveMicroseconds, "count-connects-above", 0, "microseconds: count the connects that take longer; 0: do not")
 	f.IntVar(&o.limits.Connections, "limit-connections", 200, "connections to open at most")
 	f.IntVar(&o.limits.RequestsPerSecond, "limit-rps", 50, "requests and connections per second at most")
 	f.IntVar(&o.limits.Seconds, "limit-seconds", 30, "seconds to take at most")
@@ -86,8 +89,11 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if err := o.limits.Validate(); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if o.handshakeSamples < 0 {
-		return runner.Config{}, fmt.Errorf("%w: --handshake-samples is 0 or more, not %d", errUsage, o.handshakeSamples)
+	if o.handshake.Samples < 0 {
+		return runner.Config{}, fmt.Errorf("%w: --handshake-samples is 0 or more, not %d", errUsage, o.handshake.Samples)
+	}
+	if limit := o.handshake.CountAboveMicroseconds; limit < 0 || math.IsNaN(limit) || math.IsInf(limit, 0) {
+		return runner.Config{}, fmt.Errorf("%w: --count-connects-above is 0 or more, not %v", errUsage, limit)
 	}
 	if _, err := runner.Select(o.measure, parsed.Protocol); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
@@ -101,16 +107,16 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
 	}
 	return runner.Config{
-		Target:           parsed,
-		Family:           family,
-		Guard:            guard,
-		Limits:           o.limits,
-		Measure:          o.measure,
-		HandshakeSamples: o.handshakeSamples,
-		TLS:              security,
-		UserAgent:        "connpolicy-probe/" + version(),
-		Proc:             procnet.New("/proc"),
-		Log:              log,
+		Target:    parsed,
+		Family:    family,
+		Guard:     guard,
+		Limits:    o.limits,
+		Measure:   o.measure,
+		Handshake: o.handshake,
+		TLS:       security,
+		UserAgent: "connpolicy-probe/" + version(),
+		Proc:      procnet.New("/proc"),
+		Log:       log,
 	}, nil
 }
 

@@ -71,9 +71,10 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		Limits       v1alpha1.ProbeLimits
 		From         *v1alpha1.WorkloadReference
 		// Left out where it is 0, as it was from fingerprints before it was there.
-		HandshakeSamples int `json:",omitempty"`
+		HandshakeSamples int   `json:",omitempty"`
+		CountAbove       int64 `json:",omitempty"`
 	}{l.target.url, l.spec.Protocol, s.policy.Spec.Probe.Measurements, r.limits(s.policy), s.policy.Spec.From,
-		objectivesOf(s.policy).HandshakeSamples()})
+		objectivesOf(s.policy).HandshakeSamples(), countAbove(s.policy)})
 	if err != nil {
 		return runInput{}, err
 	}
@@ -206,10 +207,19 @@ func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
 		Protocol:          l.spec.Protocol,
 		Measurements:      s.policy.Spec.Probe.Measurements,
 		HandshakeSamples:  objectivesOf(s.policy).HandshakeSamples(),
+		CountAbove:        countAbove(s.policy),
 		Limits:            r.limits(s.policy),
 		RefuseAddresses:   s.nodeAddresses,
 		PriorityClassName: r.ProbePriorityClass,
 	})
+}
+
+// countAbove is the limit, in microseconds, above which probes count connects. 0: the policy sets no objective on them.
+func countAbove(policy *v1alpha1.ConnectionPolicy) int64 {
+	if objectives := policy.Spec.Objectives; objectives != nil && objectives.HandshakeP99Microseconds != nil {
+		return *objectives.HandshakeP99Microseconds
+	}
+	return 0
 }
 
 // adoptPod takes a pod of the wanted name for the one that was to be created, if it is ours and of this run: the

@@ -28,15 +28,15 @@ func TestObjectiveAsksForHandshakeSamples(t *testing.T) {
 	bare, without := build(nil)
 	for name, c := range map[string]struct {
 		objectives *v1alpha1.Objectives
-		asks       bool
+		asks       string
 	}{
-		"another objective":     {&v1alpha1.Objectives{SetupSharePercent: new(int32(50))}, false},
-		"the 99th percentile":   {&v1alpha1.Objectives{HandshakeP99Microseconds: new(int64(5000))}, true},
-		"another bound of that": {&v1alpha1.Objectives{HandshakeP99Microseconds: new(int64(900))}, true},
+		"another objective":     {&v1alpha1.Objectives{SetupSharePercent: new(int32(50))}, ""},
+		"the 99th percentile":   {&v1alpha1.Objectives{HandshakeP99Microseconds: new(int64(5000))}, "--handshake-samples 299 --count-connects-above 5000"},
+		"another bound of that": {&v1alpha1.Objectives{HandshakeP99Microseconds: new(int64(900))}, "--handshake-samples 299 --count-connects-above 900"},
 	} {
 		fingerprint, arguments := build(c.objectives)
-		if asks := strings.Contains(arguments, "--handshake-samples 299"); asks != c.asks || (fingerprint != bare) != c.asks {
-			t.Errorf("%s: asks %t, fingerprint %s; without %s: %s", name, asks, fingerprint, bare, arguments)
+		if !strings.Contains(arguments, c.asks) || (fingerprint != bare) != (c.asks != "") {
+			t.Errorf("%s: fingerprint %s, without %s; asks %s", name, fingerprint, bare, arguments)
 		}
 	}
 	if strings.Contains(without, "--handshake-samples") {

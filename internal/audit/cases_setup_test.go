@@ -59,6 +59,9 @@ func setupCases() []ruleCase {
 		{rule: "CP103", name: "one in ten above", in: objective(250, connects(100, 900)), want: Fail, severity: Warning, message: "at least 11 of 100"},
 		{rule: "CP103", name: "one vantage misses it", in: objective(250, connects(100, 240), connects(100, 900)), want: Fail, severity: Warning},
 		{rule: "CP103", name: "every vantage misses a little", in: objective(250, few(40), few(40), few(40), few(40), few(40), few(40)), want: Fail, severity: Warning, message: "over all vantages"},
+		{rule: "CP103", name: "the probe counted one above", in: objective(250, counted(connects(600, 900), 250, 1)), want: Pass, message: "At most 1 of 600"},
+		{rule: "CP103", name: "the probe counted too many", in: objective(250, counted(connects(600, 900), 250, 20)), want: Fail, severity: Warning, message: "at least 20 of 600"},
+		{rule: "CP103", name: "the probe counted for another objective", in: objective(1000, counted(connects(299, 900), 100, 250)), want: Pass},
 		{rule: "CP103", name: "no connection was made", in: objective(1000, result.Handshake{Meta: result.Meta{Outcome: result.Measured}}), want: Unknown},
 		{rule: "CP103", name: "no objective", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 	}

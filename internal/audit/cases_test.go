@@ -98,6 +98,12 @@ func connects(samples int, most float64) result.Handshake {
 	}
 }
 
+// counted is a handshake of which the probe counted the connects above a limit.
+func counted(h result.Handshake, limit float64, above int) result.Handshake {
+	h.ConnectAbove = &result.Above{Microseconds: limit, Count: result.Count{Got: above, Of: h.Samples}}
+	return h
+}
+
 // few are samples of which only the slowest exceeds 250.
 func few(samples int) result.Handshake {
 	return result.Handshake{

@@ -70,7 +70,7 @@ func TestExceedingBoundsTheSamplesAboveALimit(t *testing.T) {
 		45: {samples: 200, atLeast: 1, atMost: 2},
 		50: {samples: 200, atLeast: 0, atMost: 0},
 	} {
-		if got := exceeding(d, 200, limit); got != want {
+		if got := bounded(d, 200, limit); got != want {
 			t.Errorf("limit %v: %+v, want %+v", limit, got, want)
 		}
 	}

@@ -45,7 +45,7 @@ func judgeHandshakeObjective(in Input) judgement {
 		if h.ConnectMicroseconds == nil || h.Samples == 0 {
 			return unknown("No connection was made.")
 		}
-		e := exceeding(h.ConnectMicroseconds, h.Samples, objective)
+		e := exceeding(h, objective)
 		pool = exceedance{samples: pool.samples + e.samples, atLeast: pool.atLeast + e.atLeast, atMost: pool.atMost + e.atMost}
 		if e.misses() {
 			return fail(Warning, fmt.Sprintf("The 99th percentile of connect() is %s and at least %s of %s connects took longer than the objective of %s, which allows one in a hundred.",
@@ -96,9 +96,18 @@ func noneOrCount(n int) string {
 // exceedance bounds how many of a number of samples exceed a limit.
 type exceedance struct{ samples, atLeast, atMost int }
 
-// exceeding reads from the quantiles of a distribution how many of its samples exceed limit. A quantile is a sample by
+// exceeding says how many connects exceed limit: as the probe counted them, if it counted for this limit, else as bounded
+// by the quantiles.
+func exceeding(h *result.Handshake, limit float64) exceedance {
+	if counted := h.ConnectAbove; counted != nil && counted.Microseconds == limit {
+		return exceedance{samples: counted.Of, atLeast: counted.Got, atMost: counted.Got}
+	}
+	return bounded(h.ConnectMicroseconds, h.Samples, limit)
+}
+
+// bounded reads from the quantiles of a distribution how many of its samples exceed limit. A quantile is a sample by
 // nearest rank: of n sorted samples, the q-quantile is number ceil(q×n).
-func exceeding(d *result.Distribution, samples int, limit float64) exceedance {
+func bounded(d *result.Distribution, samples int, limit float64) exceedance {
 	e := exceedance{samples: samples, atMost: samples}
 	for _, known := range []struct{ quantile, value float64 }{{0, d.Min}, {0.5, d.P50}, {0.9, d.P90}, {0.99, d.P99}, {1, d.Max}} {
 		rank := max(int(math.Ceil(known.quantile*float64(samples))), 1)

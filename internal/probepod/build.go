@@ -53,7 +53,9 @@ type Spec struct {
 	Measurements []v1alpha1.MeasurementName
 	// HandshakeSamples is how many handshakes the probe takes at least, within the limits. 0: as many as their median needs.
 	HandshakeSamples int
-	Limits           v1alpha1.ProbeLimits
+	// CountAbove, in microseconds, asks how many connects take longer. 0: not asked.
+	CountAbove int64
+	Limits     v1alpha1.ProbeLimits
 	// Sysctls are set for the pod: a canary's values.
 	Sysctls []corev1.Sysctl
 	// RefuseAddresses are addresses that the probe must not connect to, beside loopback and link-local ones.
@@ -151,6 +153,9 @@ func arguments(s Spec) []string {
 	}
 	if s.HandshakeSamples > 0 {
 		arguments = append(arguments, "--handshake-samples", fmt.Sprint(s.HandshakeSamples))
+	}
+	if s.CountAbove > 0 {
+		arguments = append(arguments, "--count-connects-above", fmt.Sprint(s.CountAbove))
 	}
 	measurements := s.Measurements
 	if len(measurements) == 0 {

@@ -72,11 +72,11 @@ func TestBuildAnywhereAndAllThatSuits(t *testing.T) {
 
 func TestBuildAsksForHandshakeSamples(t *testing.T) {
 	s := example()
-	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); strings.Contains(arguments, "--handshake-samples") {
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); strings.Contains(arguments, "--handshake-samples") || strings.Contains(arguments, "--count-connects-above") {
 		t.Errorf("asked for although the spec says nothing: %s", arguments)
 	}
-	s.HandshakeSamples = 299
-	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.Contains(arguments, " --handshake-samples 299 ") {
+	s.HandshakeSamples, s.CountAbove = 299, 5000
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.Contains(arguments, " --handshake-samples 299 --count-connects-above 5000 ") {
 		t.Errorf("not asked for: %s", arguments)
 	}
 }

@@ -71,7 +71,7 @@ func TestFullAndResumedHandshakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := &tls.Config{Certificates: []tls.Certificate{a.server(t, nil)}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 			c.change(config)
-			h := handshake.Measure(t.Context(), peer(t, answering(t, config, ok), a.trust()), 40)
+			h := handshake.Measure(t.Context(), peer(t, answering(t, config, ok), a.trust()), handshake.Options{Samples: 40})
 			if h.Outcome != result.Measured || h.TLS == nil {
 				t.Fatalf("%s: %q", h.Outcome, h.Cause)
 			}
@@ -153,7 +153,7 @@ func TestHandshakesThatFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := peer(t, c.listen(t), a.trust())
-			h := handshake.Measure(t.Context(), p, 0)
+			h := handshake.Measure(t.Context(), p, handshake.Options{})
 			if h.Outcome != result.Failed || !strings.Contains(h.Cause, c.cause) {
 				t.Errorf("%s: %q, want %q in it", h.Outcome, h.Cause, c.cause)
 			}
@@ -169,7 +169,7 @@ func TestHandshakeThatNeverEnds(t *testing.T) {
 	listener := plainListener(t)
 	nstest.Hold(t, listener)
 	begin := time.Now()
-	h := handshake.Measure(t.Context(), peer(t, listener, newAuthority(t).trust()), 0)
+	h := handshake.Measure(t.Context(), peer(t, listener, newAuthority(t).trust()), handshake.Options{})
 	if h.Outcome != result.Failed || !strings.Contains(h.Cause, "did not finish the handshake in time") || time.Since(begin) > 6*time.Second {
 		t.Errorf("after %v: %s: %q", time.Since(begin), h.Outcome, h.Cause)
 	}

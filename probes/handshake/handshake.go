@@ -28,12 +28,20 @@ type samples struct {
 	tls                            tlsSamples
 }
 
-// Measure opens connections one after the other until there are atLeast samples and the median is known well, or the
-// budget ends. The calling goroutine is locked to its thread.
-func Measure(ctx context.Context, peer *exchange.Peer, atLeast int) result.Handshake {
+// Options say what a run wants of its handshakes beyond a median that is known well.
+type Options struct {
+	// Samples to take at least, if the budget allows it.
+	Samples int
+	// CountAboveMicroseconds asks how many samples of connect take longer. 0: not asked.
+	CountAboveMicroseconds float64
+}
+
+// Measure opens connections one after the other until there are as many samples as the options ask for and the median is
+// known well, or the budget ends. The calling goroutine is locked to its thread.
+func Measure(ctx context.Context, peer *exchange.Peer, options Options) result.Handshake {
 	course := exchange.Course{Began: time.Now()}
 	var s samples
-	for len(s.connect) < max(minimumSamples, atLeast) || !stats.Narrow(s.connect, enoughShare) {
+	for len(s.connect) < max(minimumSamples, options.Samples) || !stats.Narrow(s.connect, enoughShare) {
 		if course.Stop = peer.Turn(ctx, true); course.Stop != nil {
 			break
 		}
@@ -43,6 +51,7 @@ func Measure(ctx context.Context, peer *exchange.Peer, atLeast int) result.Hands
 	}
 	course.Samples = len(s.connect)
 	h := s.summarise(course)
+	h.ConnectAbove = above(s.connect, options.CountAboveMicroseconds)
 	h.TLS = s.tls.summarise(peer)
 	return h
 }
@@ -99,6 +108,20 @@ func (s *samples) summarise(course exchange.Course) result.Handshake {
 		h.SetupSharePercent = &share.P50
 	}
 	return h
+}
+
+// above counts the samples above a limit. Nil: no limit is given, or there is no sample.
+func above(samples []float64, limit float64) *result.Above {
+	if limit == 0 || len(samples) == 0 {
+		return nil
+	}
+	counted := &result.Above{Microseconds: limit, Count: result.Count{Of: len(samples)}}
+	for _, sample := range samples {
+		if sample > limit {
+			counted.Got++
+		}
+	}
+	return counted
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -5,6 +5,8 @@ type Handshake struct {
 	Meta
 	// ConnectMicroseconds is the time from connect() to a writable socket, by the probe's own clock.
 	ConnectMicroseconds *Distribution `json:"connectMicroseconds,omitempty"`
+	// ConnectAbove counts the samples of connect above a limit that the run was given. Nil if it was given none.
+	ConnectAbove *Above `json:"connectAbove,omitempty"`
 	// KernelRTTMicroseconds is the kernel's first estimate of the round trip (tcpi_rtt right after the handshake).
 	KernelRTTMicroseconds *Distribution `json:"kernelRTTMicroseconds,omitempty"`
 	// SynRetransmissions counts the SYNs that were sent again (tcpi_total_retrans right after the handshake), over all
@@ -16,6 +18,14 @@ type Handshake struct {
 	SetupSharePercent *float64 `json:"setupSharePercent,omitempty"`
 	// TLS is how TLS is set up on top. Nil where the protocol has none.
 	TLS *TLS `json:"tls,omitempty"`
+}
+
+// Above is how many samples lie above a limit.
+type Above struct {
+	// Microseconds is the limit. A sample that equals it is not above.
+	Microseconds float64 `json:"microseconds"`
+	// Got of Of samples are above.
+	Count
 }
 
 // TLS is how a TLS session is set up on a connection.

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -77,7 +78,7 @@ func TestHandshakeTakesTheSamplesAskedForWithinTheLimits(t *testing.T) {
 			var r result.Result
 			pair.InClient(t, func() {
 				r, err = runner.Run(t.Context(), runner.Config{
-					Target: parsed, Family: target.AnyFamily, Limits: limits, Measure: c.measure, HandshakeSamples: c.asked,
+					Target: parsed, Family: target.AnyFamily, Limits: limits, Measure: c.measure, Handshake: handshake.Options{Samples: c.asked, CountAboveMicroseconds: 1},
 					UserAgent: "connpolicy-probe/test", Proc: procnet.New("/proc"), Log: t.Logf,
 				})
 			})
@@ -87,6 +88,10 @@ func TestHandshakeTakesTheSamplesAskedForWithinTheLimits(t *testing.T) {
 			h := r.Measurements.Handshake
 			if h.Outcome != result.Measured || h.Samples < c.least || h.Samples > c.most {
 				t.Errorf("%s %q: %d samples, want %d to %d", h.Outcome, h.Cause, h.Samples, c.least, c.most)
+			}
+			// No connect through two namespaces takes less than a microsecond.
+			if a := h.ConnectAbove; a == nil || a.Microseconds != 1 || a.Got != h.Samples || a.Of != h.Samples {
+				t.Errorf("above a microsecond: %+v of %d samples", a, h.Samples)
 			}
 			checkSpent(t, server, r.Spent, limits)
 		})

@@ -59,7 +59,7 @@ func Measurements() []Measurement {
 			protocols: target.Protocols(),
 			weight:    result.HandshakeWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
-				m.Handshake = new(handshake.Measure(ctx, peer, config.HandshakeSamples))
+				m.Handshake = new(handshake.Measure(ctx, peer, config.Handshake))
 			},
 		},
 		{

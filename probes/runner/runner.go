@@ -13,6 +13,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/http1"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -30,9 +31,8 @@ type Config struct {
 	Limits budget.Limits
 	// Measure names the measurements to make. None named: all that suit the protocol.
 	Measure []string
-	// HandshakeSamples is how many samples the handshake measurement takes at least, if the limits allow it. 0: as many as
-	// its median needs.
-	HandshakeSamples int
+	// Handshake says what is wanted of the handshakes.
+	Handshake handshake.Options
 	// TLS says what to trust and how to name oneself, and the name to expect. Nil: the system's authorities, the target's
 	// host. It is only used for targets that speak TLS.
 	TLS       *tls.Config
