@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
 // ConnectionReport is what was seen on one link of a policy, and how it was judged. It is written by the operator alone,
 // when a verdict or a key figure changed, and else at most once an hour.
@@ -83,11 +86,12 @@ type ConnectionReportStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	WorstFinding string `json:"worstFinding,omitempty"`
-	// verdicts are the judgements of the rules.
+	// verdicts are the judgements of the rules, one a rule. Where room is short, those that are met keep their rule and
+	// result alone. Only the operator writes them, and as a whole: listed by rule, each of their fields would stand in the
+	// object's managed fields once more.
 	// +optional
-	// +listType=map
-	// +listMapKey=rule
-	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	// history holds the last 20 key figures, the newest first.
 	// +optional
@@ -102,6 +106,9 @@ type ReportTarget struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=400
 	Name string `json:"name"`
+	// protocol that is spoken on the link.
+	// +optional
+	Protocol Protocol `json:"protocol,omitempty"`
 	// url is what the probe was given.
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
@@ -151,133 +158,69 @@ type Vantage struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Address string `json:"address,omitempty"`
-	// connections that it cost the target.
+	// addresses are all that the target's name resolved to, the preferred first. Absent if there is only the one above.
 	// +optional
-	Connections int32 `json:"connections,omitempty"`
-	// requests that it cost the target.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	Addresses []string `json:"addresses,omitempty"`
+	// version of the contract that measurements keeps, connpolicy.dev/probe/v1.
 	// +optional
-	Requests int32 `json:"requests,omitempty"`
-	// handshake is how connections are set up.
+	// +kubebuilder:validation:MaxLength=64
+	Version string `json:"version,omitempty"`
+	// spent is what the run cost the target.
 	// +optional
-	Handshake *HandshakeMeasurement `json:"handshake,omitempty"`
-	// reuse is whether the server keeps connections.
+	Spent *ProbeCost `json:"spent,omitempty"`
+	// statuses counts the HTTP responses of the whole run by their status code, the 16 most frequent.
 	// +optional
-	Reuse *ReuseMeasurement `json:"reuse,omitempty"`
-	// timeWait is who is left with TIME_WAIT.
+	// +listType=map
+	// +listMapKey=code
+	// +kubebuilder:validation:MaxItems=16
+	Statuses []StatusCount `json:"statuses,omitempty"`
+	// sysctls are the values in force in the probe pod's own network namespace, by full name. They are those that a pod
+	// without settings of its own has on this node.
 	// +optional
-	TimeWait *TimeWaitMeasurement `json:"timeWait,omitempty"`
+	// +kubebuilder:validation:MaxProperties=32
+	Sysctls map[string]string `json:"sysctls,omitempty"`
+	// dropped names what the probe found out and had no room for: measurements, and "sysctls" for sysctls.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=32
+	Dropped []string `json:"dropped,omitempty"`
+	// measurements is what the probe measured, by the measurement's name, as the probe wrote it. Each says what became of
+	// it in outcome (measured, unsupported, skipped, failed or lost), why in cause, and its figures, with their units in
+	// their names; a figure that is absent is unknown. What each means is described in docs/report.md and, whole, as the
+	// field measurements of docs/probe-result.schema.json, at https://github.com/connpolicy/connpolicy.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Measurements *runtime.RawExtension `json:"measurements,omitempty"`
 }
 
-// MeasurementOutcome is what every measurement says about itself.
-type MeasurementOutcome struct {
-	// outcome is measured, unsupported, skipped, failed or lost.
+// ProbeCost is what a probe run cost its target.
+type ProbeCost struct {
+	// connections that were opened.
 	// +required
-	// +kubebuilder:validation:Enum=measured;unsupported;skipped;failed;lost
-	Outcome string `json:"outcome"`
-	// cause says why the outcome is not measured.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	Cause string `json:"cause,omitempty"`
-	// samples is the number of samples behind the figures.
-	// +optional
-	Samples int32 `json:"samples,omitempty"`
+	Connections int32 `json:"connections"`
+	// requests that were sent.
+	// +required
+	Requests int32 `json:"requests"`
+	// bytesSent to the target.
+	// +required
+	BytesSent int64 `json:"bytesSent"`
+	// bytesReceived from it.
+	// +required
+	BytesReceived int64 `json:"bytesReceived"`
 }
 
-// DistributionMicroseconds summarises samples, in whole microseconds.
-type DistributionMicroseconds struct {
-	// min is the lowest sample.
+// StatusCount counts the responses of one status code.
+type StatusCount struct {
+	// code is the HTTP status code, such as 200.
 	// +required
-	Min int64 `json:"min"`
-	// p50 is the median.
+	Code int32 `json:"code"`
+	// count of the responses.
 	// +required
-	P50 int64 `json:"p50"`
-	// p90 is the 90th percentile.
-	// +required
-	P90 int64 `json:"p90"`
-	// p99 is the 99th percentile.
-	// +required
-	P99 int64 `json:"p99"`
-	// max is the highest sample.
-	// +required
-	Max int64 `json:"max"`
-	// p50Low and p50High bound the median with 95 % confidence. Absent if there were too few samples.
-	// +optional
-	P50Low *int64 `json:"p50Low,omitempty"`
-	// p50High is the upper bound of the median.
-	// +optional
-	P50High *int64 `json:"p50High,omitempty"`
-}
-
-// HandshakeMeasurement is how connections are set up.
-type HandshakeMeasurement struct {
-	MeasurementOutcome `json:",inline"`
-	// connectMicroseconds is the time of connect().
-	// +optional
-	ConnectMicroseconds *DistributionMicroseconds `json:"connectMicroseconds,omitempty"`
-	// kernelRTTMicroseconds is the kernel's own estimate of the round trip.
-	// +optional
-	KernelRTTMicroseconds *DistributionMicroseconds `json:"kernelRTTMicroseconds,omitempty"`
-	// synRetransmissions counts SYNs that were sent again, over all samples.
-	// +optional
-	SynRetransmissions *int32 `json:"synRetransmissions,omitempty"`
-	// setupSharePercent is the share of a small transaction on a new connection that is spent on setting it up.
-	// +optional
-	SetupSharePercent *int32 `json:"setupSharePercent,omitempty"`
-}
-
-// ReuseMeasurement is whether the server keeps connections.
-type ReuseMeasurement struct {
-	MeasurementOutcome `json:",inline"`
-	// kept says whether a second request was answered on one connection.
-	// +optional
-	Kept *bool `json:"kept,omitempty"`
-	// requestsPerConnection is after how many requests the server closed. Absent if it did not.
-	// +optional
-	RequestsPerConnection *int32 `json:"requestsPerConnection,omitempty"`
-	// requestsAtLeast is the number of requests that one connection was seen to carry.
-	// +optional
-	RequestsAtLeast *int32 `json:"requestsAtLeast,omitempty"`
-	// closeCause says how the server ended the connection: none, announced, unannounced, http10, closeDelimited, reset.
-	// +optional
-	// +kubebuilder:validation:MaxLength=32
-	CloseCause string `json:"closeCause,omitempty"`
-	// newMicroseconds is the time of a transaction on a new connection.
-	// +optional
-	NewMicroseconds *DistributionMicroseconds `json:"newMicroseconds,omitempty"`
-	// reusedMicroseconds is the time of the same request on a connection that was there already.
-	// +optional
-	ReusedMicroseconds *DistributionMicroseconds `json:"reusedMicroseconds,omitempty"`
-	// keepAliveTimeoutSeconds is the idle time that the server promised in a Keep-Alive header.
-	// +optional
-	KeepAliveTimeoutSeconds *int32 `json:"keepAliveTimeoutSeconds,omitempty"`
-	// keepAliveMax is the number of further requests that the server promised in a Keep-Alive header.
-	// +optional
-	KeepAliveMax *int32 `json:"keepAliveMax,omitempty"`
-}
-
-// TimeWaitMeasurement is who is left with TIME_WAIT.
-type TimeWaitMeasurement struct {
-	MeasurementOutcome `json:",inline"`
-	// holder is client, server or none: who holds TIME_WAIT when the server is free to close first.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
-	Holder string `json:"holder,omitempty"`
-	// scenarios names the holder in each scenario that was tried.
-	// +optional
-	// +kubebuilder:validation:MaxProperties=8
-	Scenarios map[string]string `json:"scenarios,omitempty"`
-	// seconds is how long TIME_WAIT lasts.
-	// +optional
-	Seconds *int32 `json:"seconds,omitempty"`
-	// ports is the number of local ports in reach for one destination, in a pod without settings of its own.
-	// +optional
-	Ports *int32 `json:"ports,omitempty"`
-	// connectionsPerSecondCeiling is the rate of new connections to one destination at which the ports run out.
-	// +optional
-	ConnectionsPerSecondCeiling *int32 `json:"connectionsPerSecondCeiling,omitempty"`
-	// connectionsPerSecondSmooth is the rate up to which connect() stays fast.
-	// +optional
-	ConnectionsPerSecondSmooth *int32 `json:"connectionsPerSecondSmooth,omitempty"`
+	Count int32 `json:"count"`
 }
 
 // ObserverReading is what an observer saw in one of the workload's pods.
@@ -395,9 +338,9 @@ type Verdict struct {
 	// +kubebuilder:validation:MaxLength=63
 	Rule string `json:"rule"`
 	// title of the rule.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MaxLength=128
-	Title string `json:"title"`
+	Title string `json:"title,omitempty"`
 	// result is pass, fail, unknown, notApplicable or disabled.
 	// +required
 	Result VerdictResult `json:"result"`

@@ -1,11 +1,13 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +23,8 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/observer"
+	"github.com/connpolicy/connpolicy/internal/vantage"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // The controller on a real API server, with its manifests and its rights. Pods are played by the test.
@@ -32,6 +36,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	stop := c.startManager(t, &forgets, port)
 
 	t.Run("a link is measured from two nodes, judged and reported", func(t *testing.T) { measured(t, c) })
+	t.Run("a report holds what the probe wrote", func(t *testing.T) { asWritten(t, c) })
 	t.Run("what is absent is a condition, and other links go on", func(t *testing.T) { absent(t, c) })
 	t.Run("a link whose report's name is taken is not measured", func(t *testing.T) { nameTaken(t, c) })
 	t.Run("a policy that is made anew reports anew", func(t *testing.T) { madeAnew(t, c) })
@@ -131,6 +136,56 @@ func measured(t *testing.T, c *cluster) {
 		}
 		return ""
 	})
+}
+
+// asWritten: the API server keeps measurements of which its schema knows nothing, and little beside the report's status.
+func asWritten(t *testing.T, c *cluster) {
+	s := c.newShop(t, "as-written")
+	s.addService(t, "server", "198.18.1.9")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", nil, "server")
+	wrote := result.Measurements{
+		Handshake: &result.Handshake{
+			Meta:                result.Meta{Outcome: result.Measured, Samples: 67, ElapsedSeconds: 1.375},
+			ConnectMicroseconds: &result.Distribution{Min: 10.25, P50: 20.5, P90: 30, P99: 40, Max: 50, P50Low: new(18.25)},
+		},
+		Idle: &result.Idle{
+			Meta: result.Meta{Outcome: result.Measured, Samples: 30}, Cut: new(true), How: result.CutBlackHole,
+			AfterSecondsAtLeast: new(281.2), AfterSecondsAtMost: new(351.0), KeepaliveHelps: new(false),
+			KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 281.2, Alive: 4}, {Seconds: 351, BlackHole: 4}}},
+		},
+		SmallWrites: &result.SmallWrites{Meta: result.Meta{Outcome: result.Failed, Cause: "<refused> & \"reset\""}},
+		HTTP2:       &result.HTTP2{Meta: result.Meta{Outcome: result.Unsupported, Cause: strings.Repeat("x", 2400)}},
+	}
+	s.finishWith(t, s.liveProbe(t, "p"), wrote)
+	s.waitFor(t, "p", v1alpha1.ConditionProbed, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	var report v1alpha1.ConnectionReport
+	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Status.Vantages) != 1 {
+		t.Fatalf("vantages %+v", report.Status.Vantages)
+	}
+	found, err := vantage.Result(report.Status.Vantages[0], report.Status.Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(found.Measurements, wrote) || found.Statuses["200"] != 541 || found.Spent.BytesReceived != 64920 ||
+		found.Host.Sysctls["net.ipv4.tcp_fin_timeout"] != "60" || found.Target.Protocol != "HTTP" {
+		t.Errorf("the report holds %+v", found)
+	}
+	whole, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := json.Marshal(report.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A status of at most 14 KiB stays under 16 KiB with what the API server adds, and with longer names than these.
+	if beside := len(whole) - len(status); beside > 1500 {
+		t.Errorf("%d bytes beside the status: %+v", beside, report.ObjectMeta)
+	}
 }
 
 func absent(t *testing.T, c *cluster) {

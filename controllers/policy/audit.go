@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/vantage"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // audit has each link judged, and writes its report if what it says changed significantly.
@@ -20,11 +22,11 @@ func (r *Reconciler) audit(ctx context.Context, s *scope) error {
 	var failed error
 	for _, l := range s.links {
 		if s.source.trouble.any() || l.trouble.any() {
-			keepResults(s, l)
+			keepResults(l)
 			continue // what was seen before stays as it is
 		}
 		if err := r.auditLink(ctx, s, l); err != nil {
-			keepResults(s, l)
+			keepResults(l)
 			failed = errors.Join(failed, fmt.Errorf("link %s: %w", l.spec.Name, err))
 		}
 	}
@@ -33,8 +35,8 @@ func (r *Reconciler) audit(ctx context.Context, s *scope) error {
 
 // keepResults puts the run back as it was read, if results came in that the report does not hold: the next reconcile
 // reads them from their pods again, and finds a pod again that was created meanwhile.
-func keepResults(s *scope, l *link) {
-	if len(freshVantages(s, l)) > 0 {
+func keepResults(l *link) {
+	if len(l.measured) > 0 {
 		l.status.Run = l.previous
 	}
 }
@@ -47,11 +49,22 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if known.Target != nil && known.Target.URL != l.target.url {
 		known.Vantages = nil // they tell of something else
 	}
-	standing := mergeVantages(known.Vantages, freshVantages(s, l), l.status.Run, s.vantageChoice(), metav1.NewTime(s.now))
+	// Those of an operator of another version may be of another contract.
+	known.Vantages = slices.DeleteFunc(slices.Clone(known.Vantages), func(v v1alpha1.Vantage) bool {
+		return v.Outcome == string(result.Measured) && !vantage.Readable(v)
+	})
+	fresh, err := freshVantages(s, l)
+	if err != nil {
+		return err
+	}
+	standing := mergeVantages(known.Vantages, fresh, l.status.Run, s.vantageChoice(), metav1.NewTime(s.now))
 	if len(standing) == 0 && !slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.outcome != "" }) {
 		return nil // nothing was seen yet
 	}
-	next := reportStatus(s, l, standing, known.History)
+	next, err := reportStatus(s, l, standing, known.History)
+	if err != nil {
+		return err
+	}
 	if !significant(&known, &next, s.now) {
 		s.wakeAt(known.ObservedTime.Add(writeAtLeast))
 		return nil
@@ -61,7 +74,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		return err
 	}
 	if written == nil {
-		keepResults(s, l)
+		keepResults(l)
 		return nil
 	}
 	l.report = written
@@ -70,17 +83,21 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 }
 
 // freshVantages are the results that came in during this reconcile.
-func freshVantages(s *scope, l *link) []v1alpha1.Vantage {
+func freshVantages(s *scope, l *link) ([]v1alpha1.Vantage, error) {
 	var fresh []v1alpha1.Vantage
 	if l.status.Run == nil {
-		return nil
+		return nil, nil
 	}
 	for _, pod := range l.status.Run.Pods {
 		if r := l.measured[pod.Name]; r != nil {
-			fresh = append(fresh, vantageOf(pod, r, metav1.NewTime(s.now)))
+			v, err := vantage.Of(pod.Node, pod.Name, *r, metav1.NewTime(s.now))
+			if err != nil {
+				return nil, err
+			}
+			fresh = append(fresh, v)
 		}
 	}
-	return fresh
+	return fresh, nil
 }
 
 // writeReport writes a link's report. Nil without an error: the name is another policy's report's, or the namespace is

@@ -288,15 +288,23 @@ func (s shop) liveProbe(t *testing.T, policy string) *corev1.Pod {
 // finish plays a probe pod that measures and ends.
 func (s shop) finish(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
+	s.finishWith(t, pod, result.Measurements{Handshake: &result.Handshake{
+		Meta:                result.Meta{Outcome: result.Measured, Samples: 67},
+		ConnectMicroseconds: &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50},
+		SynRetransmissions:  new(0), SetupSharePercent: new(20.0),
+	}})
+}
+
+// finishWith plays a probe pod that measures this and ends.
+func (s shop) finishWith(t *testing.T, pod *corev1.Pod, measured result.Measurements) {
+	t.Helper()
 	message, err := result.EncodeMessage(result.Result{
-		Version: result.Version,
-		Target:  result.Target{URL: "http://x/", Protocol: "HTTP", Address: "198.19.0.1:80"},
-		Host:    result.Host{Kernel: "6.18"},
-		Measurements: result.Measurements{Handshake: &result.Handshake{
-			Meta:                result.Meta{Outcome: result.Measured, Samples: 67},
-			ConnectMicroseconds: &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50},
-			SynRetransmissions:  new(0), SetupSharePercent: new(20.0),
-		}},
+		Version:      result.Version,
+		Target:       result.Target{URL: "http://x/", Protocol: "HTTP", Address: "198.19.0.1:80"},
+		Host:         result.Host{Kernel: "6.18", Sysctls: map[string]string{"net.ipv4.tcp_fin_timeout": "60"}},
+		Spent:        result.Spent{Connections: 200, Requests: 541, BytesSent: 48690, BytesReceived: 64920},
+		Statuses:     map[string]int{"200": 541},
+		Measurements: measured,
 	}, 4096)
 	if err != nil {
 		t.Fatal(err)

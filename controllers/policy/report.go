@@ -9,6 +9,8 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/clip"
+	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -21,8 +23,8 @@ const (
 	maximumTuningBytes = 300
 )
 
-// auditInput is what the rules judge on a link.
-func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
+// auditInput is what the rules judge on a link: what the report says, so that a restart changes no verdict.
+func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, error) {
 	in := audit.Input{
 		Protocol:         string(l.spec.Protocol),
 		Addresses:        slices.Clone(l.target.addresses),
@@ -30,14 +32,18 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 		Objectives:       objectivesOf(s.policy),
 		ObserverTroubles: s.observerTroubles(),
 	}
-	for _, vantage := range vantages {
-		if vantage.Outcome != string(result.Measured) {
+	for _, v := range vantages {
+		if v.Outcome != string(result.Measured) {
 			continue
 		}
-		in.Probes = append(in.Probes, resultOf(vantage, l.spec.Protocol))
+		found, err := vantage.Result(v, l.reportTarget(nil))
+		if err != nil {
+			return audit.Input{}, err
+		}
+		in.Probes = append(in.Probes, audit.ProbeResult{Node: v.Node, Result: found})
 		// What a name outside of the cluster leads to, the probe alone knows.
-		if len(l.target.addresses) == 0 && vantage.Address != "" && !slices.Contains(in.Addresses, vantage.Address) {
-			in.Addresses = append(in.Addresses, vantage.Address)
+		if len(l.target.addresses) == 0 && v.Address != "" && !slices.Contains(in.Addresses, v.Address) {
+			in.Addresses = append(in.Addresses, v.Address)
 		}
 	}
 	for _, o := range s.observed {
@@ -51,7 +57,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) audit.Input {
 		in.Disabled = s.policy.Spec.Audit.Disable
 		in.Severities = severitiesOf(s.policy.Spec.Audit)
 	}
-	return in
+	return in, nil
 }
 
 // observerTroubles are the causes why observers saw nothing.
@@ -78,27 +84,35 @@ func objectivesOf(policy *v1alpha1.ConnectionPolicy) audit.Objectives {
 	}
 }
 
+// reportTarget is what was measured on a link, at these addresses.
+func (l *link) reportTarget(addresses []string) *v1alpha1.ReportTarget {
+	return &v1alpha1.ReportTarget{
+		Name: l.target.name, Protocol: l.spec.Protocol, URL: l.target.url, Key: l.target.key,
+		Addresses: addresses, ReadyEndpoints: l.target.readyEndpoints,
+	}
+}
+
 // reportStatus is what a report says now, after history was said before.
-func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1alpha1.HistoryEntry) v1alpha1.ConnectionReportStatus {
-	in := auditInput(s, l, vantages)
+func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1alpha1.HistoryEntry) (v1alpha1.ConnectionReportStatus, error) {
+	in, err := auditInput(s, l, vantages)
+	if err != nil {
+		return v1alpha1.ConnectionReportStatus{}, err
+	}
 	now := metav1.NewTime(s.now)
 	figures := keyFigures(audit.Figures(in))
 	status := v1alpha1.ConnectionReportStatus{
 		ObservedTime: &now,
 		Source:       s.policy.Spec.From,
-		Target: &v1alpha1.ReportTarget{
-			Name: l.target.name, URL: l.target.url, Key: l.target.key,
-			Addresses: in.Addresses, ReadyEndpoints: l.target.readyEndpoints,
-		},
-		Vantages:   vantages,
-		Observers:  observerReadings(s.observed, audit.PortUses(in)),
-		KeyFigures: &figures,
-		Verdicts:   verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
-		History:    addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
+		Target:       l.reportTarget(in.Addresses),
+		Vantages:     vantages,
+		Observers:    observerReadings(s.observed, audit.PortUses(in)),
+		KeyFigures:   &figures,
+		Verdicts:     verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
+		History:      addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
 	}
 	status.Findings = countFindings(status.Verdicts)
 	status.WorstFinding = worstFinding(status.Verdicts)
-	return fit(status)
+	return fit(status), nil
 }
 
 // addHistory puts an entry first, unless the one before it is of the same minutes, or says the same within the hour. An
@@ -144,8 +158,8 @@ func observerReadings(seen []observed, uses []audit.PortUse) []v1alpha1.Observer
 			continue
 		}
 		reading := v1alpha1.ObserverReading{
-			Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Tuning: clip(stamp(o.pod), maximumTuningBytes),
-			Outcome: string(o.seen.outcome), Cause: clip(o.seen.cause, maximumCauseBytes),
+			Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Tuning: clip.To(stamp(o.pod), maximumTuningBytes),
+			Outcome: string(o.seen.outcome), Cause: clip.To(o.seen.cause, maximumCauseBytes),
 			Time: new(metav1.NewTime(o.seen.at)),
 		}
 		if o.seen.observation != nil {
@@ -176,7 +190,7 @@ func first(entries map[string]string, count int) map[string]string {
 	slices.Sort(names)
 	kept := map[string]string{}
 	for _, name := range names[:min(len(names), count)] {
-		kept[clip(name, 128)] = clip(entries[name], 512)
+		kept[clip.To(name, 128)] = clip.To(entries[name], 512)
 	}
 	return kept
 }
@@ -187,7 +201,7 @@ func verdicts(judged []audit.Verdict) []v1alpha1.Verdict {
 		list = append(list, v1alpha1.Verdict{
 			Rule: v.Rule, Title: v.Title, Result: v1alpha1.VerdictResult(v.Result), Severity: v1alpha1.Severity(v.Severity),
 			OwnSeverity: v1alpha1.Severity(v.OwnSeverity),
-			Message:     clip(v.Message, maximumCauseBytes), Evidence: v.Evidence, Cure: clip(v.Cure, maximumCauseBytes),
+			Message:     clip.To(v.Message, maximumCauseBytes), Evidence: v.Evidence, Cure: clip.To(v.Cure, maximumCauseBytes),
 		})
 	}
 	return list
@@ -238,7 +252,7 @@ func worstFinding(list []v1alpha1.Verdict) string {
 	for _, severity := range []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning, v1alpha1.SeverityInfo} {
 		for _, v := range list {
 			if v.Result == v1alpha1.VerdictFail && v.Severity == severity {
-				return clip(v.Rule+": "+v.Message, maximumCauseBytes)
+				return clip.To(v.Rule+": "+v.Message, maximumCauseBytes)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -42,50 +42,152 @@ func fullResult() result.Result {
 	}
 }
 
-// The rules judge what the report says, so that a restart changes no verdict: nothing that they need may be lost in it.
-func TestAReportKeepsTheResult(t *testing.T) {
-	want := fullResult()
-	vantage := vantageOf(v1alpha1.ProbePodStatus{Name: "pod", Node: "n1"}, &want, metav1.NewTime(begin))
-	got := resultOf(vantage, v1alpha1.ProtocolHTTP)
-	if got.Node != "n1" || !reflect.DeepEqual(got.Result, want) {
-		text, _ := json.Marshal(got.Result)
-		t.Errorf("came back as %s", text)
+// vantageOf is a vantage at which r was found.
+func vantageOf(t *testing.T, node, pod string, r result.Result) v1alpha1.Vantage {
+	t.Helper()
+	v, err := vantage.Of(node, pod, r, metav1.NewTime(begin))
+	if err != nil {
+		t.Fatal(err)
 	}
-	unknown := result.Result{Version: result.Version, Measurements: result.Measurements{
-		Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "refused"}},
-	}}
-	vantage = vantageOf(v1alpha1.ProbePodStatus{}, &unknown, metav1.NewTime(begin))
-	if h := resultOf(vantage, v1alpha1.ProtocolTCP).Result.Measurements.Handshake; h.ConnectMicroseconds != nil || h.SynRetransmissions != nil || h.Outcome != result.Failed {
-		t.Errorf("figures that nobody measured: %+v", h)
+	return v
+}
+
+// largest is a result that takes all the room that a probe's message has.
+func largest(t *testing.T) result.Result {
+	t.Helper()
+	const room = 4096
+	r := fullResult()
+	r.Host.Sysctls = map[string]string{"net.ipv4.ip_local_port_range": "32768 60999", "net.ipv4.tcp_slow_start_after_idle": "1"}
+	r.Measurements.SlowStart = &result.SlowStart{Meta: result.Meta{Outcome: result.Failed, Cause: "x"}}
+	short, err := result.EncodeMessage(r, room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Measurements.SlowStart.Cause = strings.Repeat("x", room-len(short))
+	message, err := result.EncodeMessage(r, room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := result.DecodeMessage(message)
+	if err != nil || len(sent.Dropped) != 0 || len(message) < room-10 {
+		t.Fatalf("%v: a message of %d bytes, dropped %v", err, len(message), sent.Dropped)
+	}
+	return sent
+}
+
+// longReport is a report of so many verdicts of each kind, each as long as it may be, with all that stands beside them.
+func longReport(t *testing.T, vantages int, counts map[v1alpha1.VerdictResult]int, severities ...v1alpha1.Severity) v1alpha1.ConnectionReportStatus {
+	t.Helper()
+	long := strings.Repeat("x", 512)
+	now := metav1.NewTime(begin)
+	figures := v1alpha1.KeyFigures{HandshakeP99Microseconds: new(int64(123456)), SetupSharePercent: new(int32(50)), RequestsAtLeast: new(int32(1000)),
+		ConnectionsPerSecond: new(int32(490)), PortUtilizationPercent: new(int32(100))}
+	status := v1alpha1.ConnectionReportStatus{
+		ObservedTime: &now, WorstFinding: long, KeyFigures: &figures, Findings: &v1alpha1.FindingCount{Total: 5, Error: 1, Warning: 3, Info: 1},
+		Source: &v1alpha1.WorkloadReference{Group: "apps", Kind: "Deployment", Name: "checkout"},
+		Target: &v1alpha1.ReportTarget{Name: "shop/payments:80", Protocol: v1alpha1.ProtocolHTTP, URL: "http://payments.shop.svc:80/healthz",
+			Key: "198.19.130.18:80", Addresses: []string{"198.19.130.18:80"}},
+	}
+	for _, kind := range []v1alpha1.VerdictResult{v1alpha1.VerdictFail, v1alpha1.VerdictPass, v1alpha1.VerdictUnknown, v1alpha1.VerdictNotApplicable} {
+		for i := range counts[kind] {
+			v := v1alpha1.Verdict{Rule: fmt.Sprintf("CP%03d", len(status.Verdicts)), Title: long[:80], Result: kind, Message: long[:300],
+				Evidence: map[string]string{"connectionsPerSecond": "490", "requestsAtLeast": "327", "pod": "checkout-58fddc7d8d-l2vdb"}}
+			if kind == v1alpha1.VerdictFail {
+				v.Severity, v.Cure = severities[i%len(severities)], long[:300]
+			}
+			status.Verdicts = append(status.Verdicts, v)
+		}
+	}
+	for range maximumHistory {
+		status.History = append(status.History, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures})
+	}
+	for i := range vantages {
+		status.Vantages = append(status.Vantages, vantageOf(t, fmt.Sprintf("node-%d", i), "checkout-to-payments-payments-d4472c-42e5a837-0", largest(t)))
+	}
+	for i := range 2 {
+		status.Observers = append(status.Observers, v1alpha1.ObserverReading{
+			Pod: fmt.Sprintf("checkout-58fddc7d8d-%d", i), Node: "node-1", Outcome: "measured", Time: &now, PortsInUse: new(int32(29705)),
+			ListeningPorts: []int32{9090, 9964}, Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "1024 65535",
+				"net.ipv4.ip_local_reserved_ports": "4140,4143,4190-4191,9090,9964,15000-15090,30000-32767", "net.ipv4.tcp_keepalive_time": "7200"},
+		})
+	}
+	return status
+}
+
+// What a whole set of rules says of a link with as much measured as there is room for: every finding keeps its words, every
+// vantage its measurements.
+func TestFitKeepsWhatExplainsFindings(t *testing.T) {
+	status := longReport(t, 2, map[v1alpha1.VerdictResult]int{
+		v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 18, v1alpha1.VerdictUnknown: 4, v1alpha1.VerdictNotApplicable: 24,
+	}, v1alpha1.SeverityError, v1alpha1.SeverityWarning)
+	before := *status.DeepCopy()
+	fitted := fit(status)
+	if got := size(fitted); got > reportBytes {
+		t.Errorf("%d bytes, from %d", got, size(before))
+	}
+	if !reflect.DeepEqual(status, before) {
+		t.Error("the report that was to be fitted changed")
+	}
+	if !reflect.DeepEqual(fitted.Vantages, status.Vantages) || !reflect.DeepEqual(fitted.Observers, status.Observers) {
+		t.Error("what was seen was cut")
+	}
+	for i, v := range fitted.Verdicts {
+		was := status.Verdicts[i]
+		if v.Rule != was.Rule || v.Result != was.Result || v.Severity != was.Severity {
+			t.Errorf("%+v was %+v", v, was)
+		}
+		if v.Result == v1alpha1.VerdictFail && (v.Title != was.Title || len(v.Message) < 240 || len(v.Cure) < 160) {
+			t.Errorf("a finding of severity %s says %q, cure %q", v.Severity, v.Message, v.Cure)
+		}
+	}
+	if len(fitted.History) < 2 {
+		t.Errorf("%d entries of the history are left", len(fitted.History))
 	}
 }
 
 func TestFitIsBounded(t *testing.T) {
-	long := strings.Repeat("x", 512)
-	status := v1alpha1.ConnectionReportStatus{WorstFinding: long}
-	for i := range 64 {
-		status.Verdicts = append(status.Verdicts, v1alpha1.Verdict{
-			Rule: fmt.Sprintf("CP%03d", i), Title: long[:128], Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError,
-			Message: long, Cure: long, Evidence: map[string]string{"a": long, "b": long},
-		})
+	all := []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning, v1alpha1.SeverityInfo}
+	for name, counts := range map[string]map[v1alpha1.VerdictResult]int{
+		"all fail":    {v1alpha1.VerdictFail: 100},
+		"all pass":    {v1alpha1.VerdictPass: 100},
+		"all unknown": {v1alpha1.VerdictUnknown: 100},
+		"half fail":   {v1alpha1.VerdictFail: 50, v1alpha1.VerdictNotApplicable: 50},
+	} {
+		for vantages := range maximumVantages + 1 {
+			status := longReport(t, vantages, counts, all...)
+			fitted := fit(status)
+			if got := size(fitted); got > reportBytes {
+				t.Errorf("%s, %d vantages: %d bytes, from %d", name, vantages, got, size(status))
+			}
+			if len(fitted.Verdicts) != len(status.Verdicts) || fitted.Verdicts[0].Result != status.Verdicts[0].Result {
+				t.Errorf("%s: verdicts were lost", name)
+			}
+			for _, v := range fitted.Vantages {
+				if !vantage.Readable(v) {
+					t.Errorf("%s: a vantage cannot be read any more", name)
+				}
+			}
+			if again := fit(fitted); !reflect.DeepEqual(again, fitted) {
+				t.Errorf("%s: a report that fits was cut", name)
+			}
+		}
 	}
-	for range maximumHistory {
-		status.History = append(status.History, v1alpha1.HistoryEntry{Time: metav1.NewTime(begin)})
+}
+
+// How much room there is for words changes from run to run, and is not worth a write.
+func TestRoomForWordsIsNotSignificant(t *testing.T) {
+	whole := longReport(t, 0, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4}, v1alpha1.SeverityError)
+	for _, sacrifice := range sacrifices() {
+		cut := *whole.DeepCopy()
+		sacrifice(&cut)
+		if verdictsDiffer(whole.Verdicts, cut.Verdicts) || verdictsDiffer(cut.Verdicts, whole.Verdicts) {
+			t.Errorf("verdicts differ: %+v", cut.Verdicts[0])
+		}
 	}
-	for range maximumVantages {
-		full := fullResult()
-		status.Vantages = append(status.Vantages, vantageOf(v1alpha1.ProbePodStatus{Name: long[:253], Node: long[:253]}, &full, metav1.NewTime(begin)))
-	}
-	fitted := fit(*status.DeepCopy())
-	if got := size(fitted); got > reportBytes {
-		t.Errorf("%d bytes, from %d", got, size(status))
-	}
-	if len(fitted.Verdicts) != 64 || fitted.Verdicts[0].Result != v1alpha1.VerdictFail || fitted.Verdicts[0].Severity == "" {
-		t.Error("verdicts were lost")
-	}
-	small := v1alpha1.ConnectionReportStatus{Verdicts: status.Verdicts[:2]}
-	if got := fit(*small.DeepCopy()); !reflect.DeepEqual(got, small) {
-		t.Error("a report that fits was cut")
+	other := *whole.DeepCopy()
+	other.Verdicts[0].Cure = "Something else."
+	if !verdictsDiffer(whole.Verdicts, other.Verdicts) {
+		t.Error("another cure is the same")
 	}
 }
 
@@ -93,7 +195,11 @@ func TestFitIsBounded(t *testing.T) {
 func TestReportHasTheTargetsKey(t *testing.T) {
 	s := &scope{policy: &v1alpha1.ConnectionPolicy{}, now: begin}
 	l := &link{target: target{name: "shop/server:80", url: "tcp://server.shop.svc:80", key: "198.19.0.1:80"}}
-	if got := reportStatus(s, l, nil, nil).Target; got.Key != l.target.key || got.Name != l.target.name || got.URL != l.target.url {
+	status, err := reportStatus(s, l, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status.Target; got.Key != l.target.key || got.Name != l.target.name || got.URL != l.target.url {
 		t.Errorf("the report's target is %+v, want that of %+v", got, l.target)
 	}
 }
@@ -236,7 +342,7 @@ func TestTroublesOfObserversAreJudged(t *testing.T) {
 		{seen: sighting{outcome: result.Failed, cause: "refused"}},
 		{pod: &corev1.Pod{}, seen: sighting{outcome: result.Measured, observation: &result.Observation{}}},
 	}
-	if in := auditInput(s, s.links[0], nil); !slices.Equal(in.ObserverTroubles, []string{"refused"}) || len(in.Observations) != 1 {
+	if in, err := auditInput(s, s.links[0], nil); err != nil || !slices.Equal(in.ObserverTroubles, []string{"refused"}) || len(in.Observations) != 1 {
 		t.Errorf("troubles %v, %d observations", in.ObserverTroubles, len(in.Observations))
 	}
 }

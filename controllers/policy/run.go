@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/clip"
 	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -127,7 +128,7 @@ func (s *runStep) collect(in runInput) {
 
 // fail records an attempt without result, and when the next one may be made.
 func (s *runStep) fail(now time.Time, pod *v1alpha1.ProbePodStatus, outcome result.Outcome, cause string) {
-	pod.Outcome, pod.Cause = string(outcome), clip(cause, maximumCauseBytes)
+	pod.Outcome, pod.Cause = string(outcome), clip.To(cause, maximumCauseBytes)
 	s.run.Failures++
 	s.run.NotBefore = &metav1.Time{Time: now.Add(backoff(s.run.Failures)).Truncate(time.Second)}
 }

@@ -9,6 +9,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/clip"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -99,7 +100,7 @@ func (s *scope) changed() bool {
 
 // requestedAt is a request for a run that was not answered yet; empty if there is none.
 func (s *scope) requestedAt() string {
-	asked := clip(s.policy.Annotations[v1alpha1.AnnotationRequestedAt], maximumRequestBytes)
+	asked := clip.To(s.policy.Annotations[v1alpha1.AnnotationRequestedAt], maximumRequestBytes)
 	if asked == s.policy.Status.LastHandledRequestedAt {
 		return ""
 	}

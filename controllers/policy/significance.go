@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/clip"
 )
 
 const (
@@ -37,10 +38,12 @@ func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool
 		age >= figuresApart && (figuresDiffer(old.KeyFigures, next.KeyFigures) || portsDiffer(old.Observers, next.Observers))
 }
 
-// verdictsDiffer looks at what the rules say, not at the figures in their messages.
+// verdictsDiffer looks at what the rules say, not at the figures in their messages, nor at how much room there was for a
+// cure.
 func verdictsDiffer(old, next []v1alpha1.Verdict) bool {
 	return !slices.EqualFunc(old, next, func(a, b v1alpha1.Verdict) bool {
-		return a.Rule == b.Rule && a.Result == b.Result && a.Severity == b.Severity && a.OwnSeverity == b.OwnSeverity && a.Cure == b.Cure
+		return a.Rule == b.Rule && a.Result == b.Result && a.Severity == b.Severity && a.OwnSeverity == b.OwnSeverity &&
+			(a.Cure == "" || b.Cure == "" || clip.Same(a.Cure, b.Cure))
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/clip"
+	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -43,7 +45,7 @@ type state struct {
 
 func (s *scope) set(conditionType string, to state) {
 	meta.SetStatusCondition(&s.policy.Status.Conditions, metav1.Condition{
-		Type: conditionType, Status: to.status, Reason: to.reason, Message: clip(to.message, 4*maximumMessageBytes),
+		Type: conditionType, Status: to.status, Reason: to.reason, Message: clip.To(to.message, 4*maximumMessageBytes),
 		ObservedGeneration: s.policy.Generation, LastTransitionTime: metav1.NewTime(s.now),
 	})
 }
@@ -161,7 +163,7 @@ func (l *link) summary(source trouble) v1alpha1.LinkStatus {
 	default:
 		status.Message = l.fruitless()
 	}
-	status.Message = clip(status.Message, maximumMessageBytes)
+	status.Message = clip.To(status.Message, maximumMessageBytes)
 	return status
 }
 
@@ -173,11 +175,17 @@ func (l *link) fruitless() string {
 	}
 	cause := ""
 	for _, v := range l.report.Status.Vantages {
-		for _, m := range measurements(v) {
-			if m.Outcome == string(result.Measured) {
+		found, err := vantage.Result(v, nil)
+		if err != nil {
+			continue // the next result takes its place
+		}
+		for _, field := range slices.Backward(result.Fields()) { // what the rules stand on most first
+			m := field.Meta(&found.Measurements)
+			switch {
+			case m == nil:
+			case m.Outcome == result.Measured:
 				return ""
-			}
-			if cause == "" && m.Cause != "" {
+			case cause == "" && m.Cause != "":
 				cause = fmt.Sprintf("nothing could be measured from node %s: %s", v.Node, m.Cause)
 			}
 		}

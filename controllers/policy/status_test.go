@@ -82,8 +82,7 @@ func TestConditions(t *testing.T) {
 		{"a place is waited for", func(_ *scope, l *link) { l.status.Run, l.waiting = running(), "no place" }, "Ready=Unknown/Progressing Probed=Unknown/Waiting"},
 		{"the target refuses", func(_ *scope, l *link) {
 			judged(l, v1alpha1.VerdictUnknown, "", 10)
-			l.report.Status.Vantages = []v1alpha1.Vantage{{Node: "n1", Outcome: "measured", Handshake: &v1alpha1.HandshakeMeasurement{
-				MeasurementOutcome: v1alpha1.MeasurementOutcome{Outcome: "failed", Cause: "connection refused"}}}}
+			l.report.Status.Vantages = refusing(t)
 		}, "Ready=True/Succeeded Probed=False/ProbeFailed"},
 		{"the workload is absent", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonWorkloadNotFound, "x"} }, "Ready=False/WorkloadNotFound Probed=False/WorkloadNotFound -Reconciling -Stalled"},
 		{"the node's network", func(s *scope, _ *link) { s.source.trouble = trouble{v1alpha1.ReasonHostNetwork, "x"} }, "Ready=False/HostNetwork Stalled=True/HostNetwork -Reconciling"},
@@ -166,10 +165,18 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// refusing is what a probe finds at a target that takes no connections.
+func refusing(t *testing.T) []v1alpha1.Vantage {
+	t.Helper()
+	return []v1alpha1.Vantage{vantageOf(t, "n1", "a", result.Result{Measurements: result.Measurements{
+		Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "connection refused"}},
+		Reuse:     &result.Reuse{Meta: result.Meta{Outcome: result.Skipped, Cause: "the target cannot be reached"}},
+	}})}
+}
+
 // What Ready says must not read as if a target that refuses had been measured.
 func TestReadySaysWhatCouldNotBeMeasured(t *testing.T) {
-	refuses := []v1alpha1.Vantage{{Node: "n1", Outcome: "measured", Handshake: &v1alpha1.HandshakeMeasurement{
-		MeasurementOutcome: v1alpha1.MeasurementOutcome{Outcome: "failed", Cause: "connection refused"}}}}
+	refuses := refusing(t)
 	for _, test := range []struct {
 		vantages []v1alpha1.Vantage
 		want     string

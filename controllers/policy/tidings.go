@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/clip"
 )
 
 // tiding is something that people should know of, once. It is told as an Event after the status was written.
@@ -57,6 +58,6 @@ func probesFailed(before, after []metav1.Condition) []tiding {
 // record tells the tidings.
 func (s *scope) record(recorder events.EventRecorder) {
 	for _, t := range append(s.tidings, probesFailed(s.before.Status.Conditions, s.policy.Status.Conditions)...) {
-		recorder.Eventf(s.before, nil, t.kind, t.reason, t.action, "%s", clip(t.message, eventBytes))
+		recorder.Eventf(s.before, nil, t.kind, t.reason, t.action, "%s", clip.To(t.message, eventBytes))
 	}
 }

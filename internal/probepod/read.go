@@ -3,7 +3,6 @@ package probepod
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -181,19 +180,12 @@ func Overdue(pod *corev1.Pod, now time.Time) bool {
 
 // complete says whether every measurement of a result came to its own end.
 func complete(r result.Result) bool {
-	var outcomes []result.Outcome
-	if m := r.Measurements.Handshake; m != nil {
-		outcomes = append(outcomes, m.Outcome)
+	for _, m := range r.Measurements.Outcomes() {
+		if m.Outcome != result.Measured && m.Outcome != result.Unsupported {
+			return false
+		}
 	}
-	if m := r.Measurements.Reuse; m != nil {
-		outcomes = append(outcomes, m.Outcome)
-	}
-	if m := r.Measurements.TimeWait; m != nil {
-		outcomes = append(outcomes, m.Outcome)
-	}
-	return !slices.ContainsFunc(outcomes, func(outcome result.Outcome) bool {
-		return outcome != result.Measured && outcome != result.Unsupported
-	})
+	return true
 }
 
 func condition(pod *corev1.Pod, of corev1.PodConditionType) *corev1.PodCondition {
