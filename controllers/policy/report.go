@@ -27,6 +27,7 @@ const (
 func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, error) {
 	in := audit.Input{
 		Protocol:         string(l.spec.Protocol),
+		Now:              s.now,
 		Addresses:        slices.Clone(l.target.addresses),
 		ServerOnly:       s.policy.Spec.From == nil,
 		Objectives:       objectivesOf(s.policy),

@@ -51,6 +51,6 @@ func page(r audit.Rule) string {
 	for i, cure := range r.Cures {
 		fmt.Fprintf(&b, "%d. %s\n", i+1, cure)
 	}
-	fmt.Fprintf(&b, "\n## Source\n\n%s\n\n## How to switch it off\n\nName it in the policy:\n\n```yaml\nspec:\n  audit:\n    disable: [%s]\n```\n", r.Source, r.ID)
+	fmt.Fprintf(&b, "\n## When it does not apply\n\n%s\n\n## Source\n\n%s\n\n## How to switch it off\n\nName it in the policy:\n\n```yaml\nspec:\n  audit:\n    disable: [%s]\n```\n", r.AppliesNot, r.Source, r.ID)
 	return b.String()
 }

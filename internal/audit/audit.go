@@ -2,15 +2,18 @@
 // come out. What was not measured is unknown, never a pass.
 package audit
 
-import "github.com/connpolicy/connpolicy/probes/result"
+import (
+	"time"
 
-// protocolHTTP is the Input.Protocol that the probe makes requests over.
-const protocolHTTP = "HTTP"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
 
 // Input is everything that is known about one link.
 type Input struct {
-	// Protocol is TCP or HTTP.
+	// Protocol is TCP, HTTP, HTTPS, HTTP2, GRPC or WebSocket.
 	Protocol string
+	// Now is the time at which the link is judged. Zero: what depends on it is unknown.
+	Now time.Time
 	// Addresses are the ip:port tuples that sockets to this link name: a Service's virtual address, or the endpoints' own.
 	Addresses []string
 	// ServerOnly says that no workload opens the connections (the policy has no `from`), so that rules about it do not

@@ -71,7 +71,7 @@ func TestRulesAreComplete(t *testing.T) {
 		if len(r.ID) != 5 || !strings.HasPrefix(r.ID, "CP") {
 			t.Errorf("%s is not CP and three digits", r.ID)
 		}
-		if r.Title == "" || len(r.Title) > 128 || r.Category == "" || r.Severity == "" || len(r.Needs) == 0 || r.Why == "" || len(r.Cures) == 0 || r.Source == "" {
+		if r.Title == "" || len(r.Title) > 128 || r.Category == "" || r.Severity == "" || len(r.Needs) == 0 || r.AppliesNot == "" || r.Why == "" || len(r.Cures) == 0 || r.Source == "" {
 			t.Errorf("%s lacks a text, or its title is longer than 128 bytes", r.ID)
 		}
 		for _, cure := range r.Cures {

@@ -1,6 +1,54 @@
 package audit
 
-import "math"
+import (
+	"math"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// errorProbability is how likely a judgement from samples may be wrong.
+const errorProbability = 0.05
+
+// mostTrials bounds the work of a binomial bound. With so many the bound lies within a third of a per cent of what was
+// seen, and with fewer trials of the same share it only becomes wider.
+const mostTrials = 100_000
+
+// provenAbove says that so many events in n trials are too unlikely if their share were not above share.
+func provenAbove(events, n int64, share float64) bool {
+	k, trials := fewerTrials(events, n)
+	return k > 0 && 1-atMost(k-1, trials, share) <= errorProbability
+}
+
+// provenBelow says that so few events in n trials are too unlikely if their share were not below share.
+func provenBelow(events, n int64, share float64) bool {
+	k, trials := fewerTrials(events, n)
+	return trials > 0 && atMost(k, trials, share) <= errorProbability
+}
+
+// fewerTrials scales events and trials down to at most mostTrials.
+func fewerTrials(events, n int64) (k, trials int) {
+	if n <= mostTrials {
+		return int(events), int(n)
+	}
+	return int(math.Round(float64(events) / float64(n) * mostTrials)), mostTrials
+}
+
+// noneOf returns the share, in per cent, that is excluded with 95 % confidence when none of n samples showed an event:
+// the p for which (1-p)^n is 5 %.
+func noneOf(n int) float64 { return 100 * (1 - math.Pow(errorProbability, 1/float64(n))) }
+
+// enoughToSeeNone is the number of samples below which it says nothing that none of them showed an event: with ten, more
+// than a quarter is excluded.
+const enoughToSeeNone = 10
+
+// savesAtLeast returns by how many microseconds the median of fast lies below that of slow at least, by the intervals of
+// both. It is not known where there are too few samples for an interval.
+func savesAtLeast(slow, fast *result.Distribution) (microseconds float64, known bool) {
+	if slow == nil || fast == nil || slow.P50Low == nil || fast.P50High == nil {
+		return 0, false
+	}
+	return *slow.P50Low - *fast.P50High, true
+}
 
 // atMost returns the probability that at most k of n independent trials succeed, each with probability p.
 func atMost(k, n int, p float64) float64 {

@@ -11,6 +11,8 @@ type Rule struct {
 	Severity Severity
 	// Needs names what must have been measured: measurements of the probe, or observer.
 	Needs []string
+	// AppliesNot says when the rule has nothing to say about a link.
+	AppliesNot string
 	// Why says in a sentence or two what goes wrong, and by which mechanism.
 	Why string
 	// Cures says what helps, the best first.
@@ -30,8 +32,12 @@ const (
 	CategorySetup Category = "Set-up"
 	// CategoryReuse (2): whether connections carry more than one request, and how they are closed.
 	CategoryReuse Category = "Reuse"
+	// CategorySmallPackets (3): what is sent in pieces that wait, or that cost more than they carry.
+	CategorySmallPackets Category = "Small packets"
 	// CategoryPorts (4): local ports and TIME_WAIT.
 	CategoryPorts Category = "Ports"
+	// CategoryThroughput (6): how much a connection, or several of them, can carry.
+	CategoryThroughput Category = "Throughput"
 )
 
 // judgement is what a rule's function says.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 const (
@@ -23,6 +24,7 @@ func clientDoesNotReuse() Rule {
 	return Rule{
 		ID: "CP204", Title: "The client throws away connections that the server would keep",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse, needObserver},
+		AppliesNot: "Links that are not HTTP/1, policies without `from` or that do not ask for the measurement reuse, and servers that keep no connection (see CP201 and CP203).",
 		Why: "The workload opens connections all the time and closes them itself within a second, although the server would take further requests on them. " +
 			"Each costs a handshake, and a local port for a minute of TIME_WAIT.",
 		Cures: []string{
@@ -37,11 +39,8 @@ func judgeClientDoesNotReuse(in Input) judgement {
 	if j, none := notObserved(in); none {
 		return j
 	}
-	kept := perVantage(in, func(p ProbeResult) judgement {
-		r, missing := reuse(in, p)
+	kept := perFigures(in, reuseSource(), func(_ ProbeResult, r *result.Reuse) judgement {
 		switch {
-		case missing != nil:
-			return *missing
 		case r.Kept == nil:
 			return unknown("Whether the server keeps a connection was not found out.")
 		case !*r.Kept:

@@ -2,20 +2,17 @@ package audit
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
-
-// fewHandshakes is the number of handshakes below which it says nothing that no SYN was dropped: with ten, more than a
-// quarter dropped is excluded.
-const fewHandshakes = 10
 
 func droppedSYN() Rule {
 	return Rule{
 		ID: "CP102", Title: "SYNs are dropped",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
+		AppliesNot: "Policies that do not ask for the measurement handshake.",
 		Why: "A SYN that gets no answer is sent again after one second at the earliest, so that a connect of microseconds takes seconds. " +
 			"It was lost on the path, or the listener's accept queue was full and the kernel dropped it.",
 		Cures: []string{
@@ -27,17 +24,13 @@ func droppedSYN() Rule {
 }
 
 func judgeDroppedSYN(in Input) judgement {
-	return perVantage(in, func(p ProbeResult) judgement {
-		h, missing := handshake(p)
-		if missing != nil {
-			return *missing
-		}
+	return perFigures(in, handshakeSource(), func(_ ProbeResult, h *result.Handshake) judgement {
 		if h.SynRetransmissions == nil || h.Samples == 0 {
 			return unknown("The kernel did not tell how often SYNs were sent again.")
 		}
 		again := *h.SynRetransmissions
 		evidence := map[string]string{"handshakes": strconv.Itoa(h.Samples), "synRetransmissions": strconv.Itoa(again)}
-		if again == 0 && h.Samples < fewHandshakes {
+		if again == 0 && h.Samples < enoughToSeeNone {
 			return unknown(fmt.Sprintf("%d handshakes are too few to tell.", h.Samples))
 		}
 		if again == 0 {
@@ -60,7 +53,3 @@ func synsSentAgain(count int) string {
 	}
 	return figure.Count(count) + " SYNs had to be sent again"
 }
-
-// noneOf returns the share, in per cent, that is excluded with 95 % confidence when none of n samples showed an event:
-// the p for which (1-p)^n is 5 %.
-func noneOf(n int) float64 { return 100 * (1 - math.Pow(0.05, 1/float64(n))) }

@@ -9,17 +9,14 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-const (
-	// objectiveShare is the share of connects that may take longer than a 99th percentile.
-	objectiveShare = 0.01
-	// errorProbability is how likely a verdict on an objective may be wrong.
-	errorProbability = 0.05
-)
+// objectiveShare is the share of connects that may take longer than a 99th percentile.
+const objectiveShare = 0.01
 
 func handshakeObjective() Rule {
 	return Rule{
 		ID: "CP103", Title: "The 99th percentile of connect() misses its objective",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
+		AppliesNot: "Policies without the objective handshakeP99Microseconds, or that do not ask for the measurement handshake.",
 		Why: "You set the objective handshakeP99Microseconds. It is judged by the exact binomial distribution with 95 % confidence, " +
 			"which takes 299 connects, over all vantages, to prove that it is met if none is above it, and 473 if one is. " +
 			"The probe makes 299 from each node if its limits allow it.",
@@ -37,11 +34,7 @@ func judgeHandshakeObjective(in Input) judgement {
 	}
 	objective := float64(*in.Objectives.HandshakeP99Microseconds)
 	var pool exceedance
-	judged := perVantage(in, func(p ProbeResult) judgement {
-		h, missing := handshake(p)
-		if missing != nil {
-			return *missing
-		}
+	judged := perFigures(in, handshakeSource(), func(_ ProbeResult, h *result.Handshake) judgement {
 		if h.ConnectMicroseconds == nil || h.Samples == 0 {
 			return unknown("No connection was made.")
 		}
@@ -122,12 +115,12 @@ func bounded(d *result.Distribution, samples int, limit float64) exceedance {
 
 // misses says that so many samples above the limit are too unlikely if one in a hundred were allowed to be.
 func (e exceedance) misses() bool {
-	return e.atLeast > 0 && 1-atMost(e.atLeast-1, e.samples, objectiveShare) <= errorProbability
+	return provenAbove(int64(e.atLeast), int64(e.samples), objectiveShare)
 }
 
 // meets says that so few samples above the limit are too unlikely if more than one in a hundred were.
 func (e exceedance) meets() bool {
-	return e.samples > 0 && atMost(e.atMost, e.samples, objectiveShare) <= errorProbability
+	return provenBelow(int64(e.atMost), int64(e.samples), objectiveShare)
 }
 
 func (e exceedance) evidence(objective float64) map[string]string {

@@ -18,6 +18,7 @@ func listenerInRange() Rule {
 	return Rule{
 		ID: "CP403", Title: "A listening port may be taken by an outgoing connection",
 		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`.",
 		Why: "connect() may choose the port of a listener that is just not there, and while such a connection lives or waits in TIME_WAIT the listener cannot bind, SO_REUSEADDR or not. " +
 			"The network namespace of a pod outlives its containers, so one that restarts may find its port taken.",
 		Cures: []string{

@@ -18,6 +18,7 @@ func portHeadroom() Rule {
 	return Rule{
 		ID: "CP401", Title: "Local ports towards one destination are running short",
 		Category: CategoryPorts, Severity: Error, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`, and targets on loopback, where the kernel takes ports back from TIME_WAIT after a second or two.",
 		Why: "Every connection to one address and port holds a local port, and so does TIME_WAIT for a minute after this end has closed it. " +
 			"From half of the ports on connect() searches long for a free one, and without a free one it fails with EADDRNOTAVAIL, of which the kernel keeps no count.",
 		Cures: []string{

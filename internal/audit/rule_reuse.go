@@ -17,6 +17,7 @@ func serverClosesEachTime() Rule {
 	return Rule{
 		ID: "CP201", Title: "The server closes the connection after every response",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse},
+		AppliesNot: "Links that are not HTTP/1, policies that do not ask for the measurement reuse, and responses that end with their connection (see CP203).",
 		Why: "Every request has to set up a connection of its own, whatever the client does. " +
 			"The end that closes first is left with TIME_WAIT for a minute.",
 		Cures: []string{
@@ -28,11 +29,8 @@ func serverClosesEachTime() Rule {
 }
 
 func judgeServerClosesEachTime(in Input) judgement {
-	return perVantage(in, func(p ProbeResult) judgement {
-		r, missing := reuse(in, p)
+	return perFigures(in, reuseSource(), func(_ ProbeResult, r *result.Reuse) judgement {
 		switch {
-		case missing != nil:
-			return *missing
 		case r.Kept == nil:
 			return unknown("Whether the server keeps a connection was not found out.")
 		case *r.Kept:
@@ -48,6 +46,7 @@ func serverClosesEarly() Rule {
 	return Rule{
 		ID: "CP202", Title: "The server closes connections after few requests, or without saying so",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse},
+		AppliesNot: "Links that are not HTTP/1, policies that do not ask for the measurement reuse, and servers that keep no connection (see CP201 and CP203).",
 		Why: "After few requests the set-up is still a noticeable share of the time of each. " +
 			"A close that the response before did not announce races with the client's next request, which is then lost; only idempotent ones may be repeated by themselves.",
 		Cures: []string{
@@ -60,11 +59,8 @@ func serverClosesEarly() Rule {
 }
 
 func judgeServerClosesEarly(in Input) judgement {
-	return perVantage(in, func(p ProbeResult) judgement {
-		r, missing := reuse(in, p)
+	return perFigures(in, reuseSource(), func(_ ProbeResult, r *result.Reuse) judgement {
 		switch {
-		case missing != nil:
-			return *missing
 		case r.Kept == nil:
 			return unknown("Whether the server keeps a connection was not found out.")
 		case !*r.Kept:
@@ -96,7 +92,7 @@ func judgeServerClosesEarly(in Input) judgement {
 // amortisedShare returns the share, in per cent, of all time that set-ups cost when each connection carries as many
 // requests as one was seen to carry. It is not known where there are too few samples for an interval.
 func amortisedShare(r *result.Reuse) (percent float64, known bool) {
-	if _, known := reuseSaves(r); !known || *r.RequestsAtLeast < 1 {
+	if _, known := savesAtLeast(r.NewMicroseconds, r.ReusedMicroseconds); !known || *r.RequestsAtLeast < 1 {
 		return 0, false
 	}
 	setup := math.Max(r.NewMicroseconds.P50-r.ReusedMicroseconds.P50, 0)
@@ -111,6 +107,7 @@ func responseNotReusable() Rule {
 	return Rule{
 		ID: "CP203", Title: "Responses end with their connection",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse},
+		AppliesNot: "Links that are not HTTP/1, and policies that do not ask for the measurement reuse.",
 		Why: "A response without a length and without chunks ends where the connection ends, and HTTP/1.0 without keep-alive closes after each response, so no second request can follow. " +
 			"A client also cannot tell such a response from one that was cut off.",
 		Cures: []string{
@@ -123,11 +120,8 @@ func responseNotReusable() Rule {
 }
 
 func judgeResponseNotReusable(in Input) judgement {
-	return perVantage(in, func(p ProbeResult) judgement {
-		r, missing := reuse(in, p)
+	return perFigures(in, reuseSource(), func(_ ProbeResult, r *result.Reuse) judgement {
 		switch {
-		case missing != nil:
-			return *missing
 		case r.CloseCause == result.CloseDelimited:
 			return fail(Warning, "The response had neither a length nor chunks: it ended with the connection.", reuseEvidence(r), 0)
 		case r.CloseCause == result.CloseHTTP10:

@@ -18,6 +18,7 @@ func setupShare() Rule {
 	return Rule{
 		ID: "CP101", Title: "Setting the connection up dominates small transactions",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake, needReuse},
+		AppliesNot: "Links over which the probe makes no HTTP/1 request, and policies that do not ask for the measurement handshake.",
 		Why: "A new connection costs a round trip before the first byte of a request can leave. " +
 			"Where every small request pays for it, most of its time is spent on saying hello.",
 		Cures: []string{
@@ -30,14 +31,10 @@ func setupShare() Rule {
 }
 
 func judgeSetupShare(in Input) judgement {
-	if in.Protocol != protocolHTTP {
-		return notApplicable("Over plain TCP the probe makes no request that the set-up could be compared with.")
+	if !speaksHTTP1(in.Protocol) {
+		return notApplicable("Over this link's protocol the probe makes no small request that the set-up could be compared with.")
 	}
-	return perVantage(in, func(p ProbeResult) judgement {
-		h, missing := handshake(p)
-		if missing != nil {
-			return *missing
-		}
+	return perFigures(in, handshakeSource(), func(p ProbeResult, h *result.Handshake) judgement {
 		if h.SetupSharePercent == nil {
 			return unknown("No request was answered, so the share of the set-up is not known.")
 		}
@@ -65,14 +62,14 @@ func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[stri
 		evidence["connectionsPerSecondAtMost"] = figure.Rate(rate)
 		return pass(fmt.Sprintf("%s, but the workload's pods open at most %s a second each.", seen, figure.Rate(rate)), evidence)
 	}
-	r, missing := reuse(in, p)
+	r, missing := figuresOf(in, p, reuseSource())
 	switch {
 	case missing != nil:
 		return unknown(fmt.Sprintf("%s. What reuse would save is not known: %s", seen, missing.message))
 	case r.Kept != nil && !*r.Kept:
 		return fail(Warning, seen+", and the server keeps no connection that could be reused.", evidence, 1)
 	}
-	saved, known := reuseSaves(r)
+	saved, known := savesAtLeast(r.NewMicroseconds, r.ReusedMicroseconds)
 	switch {
 	case !known:
 		return unknown(seen + ". Too few requests were made to tell what reuse would save.")
@@ -83,16 +80,6 @@ func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[stri
 	evidence["reusedP50Microseconds"] = fmt.Sprintf("%.0f", r.ReusedMicroseconds.P50)
 	return fail(Warning, fmt.Sprintf("%s: it takes %s, and %s on a connection that is there already (medians; their 95 %% intervals lie apart).",
 		seen, figure.Microseconds(r.NewMicroseconds.P50), figure.Microseconds(r.ReusedMicroseconds.P50)), evidence, 0)
-}
-
-// reuseSaves returns how many microseconds a reused connection saves at least, by the intervals of the medians. It is not
-// known where there are too few samples for an interval.
-func reuseSaves(r *result.Reuse) (microseconds float64, known bool) {
-	if r.NewMicroseconds == nil || r.ReusedMicroseconds == nil ||
-		r.NewMicroseconds.P50Low == nil || r.ReusedMicroseconds.P50High == nil {
-		return 0, false
-	}
-	return *r.NewMicroseconds.P50Low - *r.ReusedMicroseconds.P50High, true
 }
 
 // busiest returns the rate of connections that the busiest observed pod opens to the link at the most. It is not known

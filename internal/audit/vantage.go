@@ -8,13 +8,6 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// Names of the measurements, as policies and results name them, and of what is not a probe's but an observer's.
-const (
-	needHandshake = "handshake"
-	needReuse     = "reuse"
-	needObserver  = "observer"
-)
-
 // perVantage judges each probe's result and returns the gravest judgement, with the vantage named in its message.
 func perVantage(in Input, judge func(ProbeResult) judgement) judgement {
 	if len(in.Probes) == 0 {
@@ -46,62 +39,6 @@ func (j judgement) gravity() int {
 	return len(order) + slices.Index(severities, j.severity)
 }
 
-// notMeasured judges a measurement that has no figures: unknown with the cause, or not applicable if it was not asked
-// for. With figures ok is false. meta is nil where the result has no such measurement.
-func notMeasured(p ProbeResult, name string, meta *result.Meta) (j judgement, ok bool) {
-	switch {
-	case meta != nil && meta.Outcome == result.Measured:
-		return judgement{}, false
-	case meta != nil:
-		return unknown(fmt.Sprintf("The measurement %s %s: %s.", name, outcomeInWords(meta.Outcome), meta.Cause)), true
-	case slices.Contains(p.Result.Dropped, name):
-		return unknown(fmt.Sprintf("The measurement %s was made, but did not fit into the probe's message.", name)), true
-	}
-	return notApplicable(fmt.Sprintf("The policy does not ask for the measurement %s.", name)), true
-}
-
-// handshake returns the measurement with its figures, or how to judge that there is none.
-func handshake(p ProbeResult) (*result.Handshake, *judgement) {
-	h := p.Result.Measurements.Handshake
-	var meta *result.Meta
-	if h != nil {
-		meta = &h.Meta
-	}
-	if j, missing := notMeasured(p, needHandshake, meta); missing {
-		return nil, &j
-	}
-	return h, nil
-}
-
-// reuse returns the measurement with its figures, or how to judge that there is none.
-func reuse(in Input, p ProbeResult) (*result.Reuse, *judgement) {
-	if in.Protocol != protocolHTTP {
-		j := notApplicable("Whether a connection carries several requests can be told for HTTP only.")
-		return nil, &j
-	}
-	r := p.Result.Measurements.Reuse
-	var meta *result.Meta
-	if r != nil {
-		meta = &r.Meta
-	}
-	if j, missing := notMeasured(p, needReuse, meta); missing {
-		return nil, &j
-	}
-	return r, nil
-}
-
-func outcomeInWords(o result.Outcome) string {
-	switch o {
-	case result.Unsupported:
-		return "is not supported here"
-	case result.Skipped:
-		return "was skipped"
-	case result.Lost:
-		return "was lost"
-	}
-	return "failed"
-}
-
 func unknown(message string) judgement { return judgement{result: Unknown, message: message} }
 
 func notApplicable(message string) judgement {
@@ -128,4 +65,36 @@ func notObserved(in Input) (j judgement, ok bool) {
 		return unknown("No observer has seen the workload's own sockets. It takes observe.pods of 1 or more, and a running pod that admits it."), true
 	}
 	return judgement{}, false
+}
+
+// perPod judges each observed pod and returns the gravest judgement.
+func perPod(in Input, judge func(PodObservation) judgement) judgement {
+	if j, none := notObserved(in); none {
+		return j
+	}
+	judgements := make([]judgement, 0, len(in.Observations))
+	for _, o := range in.Observations {
+		judgements = append(judgements, judge(o))
+	}
+	return gravest(judgements)
+}
+
+// perDestination judges how each observed pod uses each address of the link, and returns the gravest judgement.
+func perDestination(in Input, judge func(PodObservation, result.Destination) judgement) judgement {
+	return perPod(in, func(o PodObservation) judgement {
+		var judgements []judgement
+		for _, d := range o.Observation.Destinations {
+			if !ofLink(d, in.Addresses) {
+				continue
+			}
+			if d.Connections == nil {
+				return unknown(fmt.Sprintf("The observer in pod %s is of a version that does not tell how connections are used.", o.Pod))
+			}
+			judgements = append(judgements, judge(o, d))
+		}
+		if len(judgements) == 0 {
+			return unknown(fmt.Sprintf("No connection of pod %s to this link was seen.", o.Pod))
+		}
+		return gravest(judgements)
+	})
 }

@@ -1,0 +1,165 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// Protocols of a link.
+const (
+	protocolHTTP  = "HTTP"
+	protocolHTTPS = "HTTPS"
+	protocolHTTP2 = "HTTP2"
+	protocolGRPC  = "GRPC"
+)
+
+// speaksHTTP1 says whether the probe makes HTTP/1 requests over a protocol.
+func speaksHTTP1(protocol string) bool { return protocol == protocolHTTP || protocol == protocolHTTPS }
+
+// speaksHTTP2 says whether requests share a connection as streams over a protocol.
+func speaksHTTP2(protocol string) bool { return protocol == protocolHTTP2 || protocol == protocolGRPC }
+
+// Names of the measurements, as policies and results name them, and of what is not a probe's but an observer's.
+const (
+	needDNS         = "dns"
+	needHandshake   = "handshake"
+	needReuse       = "reuse"
+	needTimeWait    = "timeWait"
+	needIdle        = "idle"
+	needSlowStart   = "slowStart"
+	needSmallWrites = "smallWrites"
+	needParallel    = "parallel"
+	needPipelining  = "pipelining"
+	needClosing     = "closing"
+	needHTTP2       = "http2"
+	needIdentity    = "identity"
+	needBacklog     = "backlog"
+	needObserver    = "observer"
+)
+
+// source is where a rule gets a measurement of type T from.
+type source[T any] struct {
+	// name of the measurement, as in result.Fields.
+	name string
+	of   func(*result.Measurements) *T
+	// suits says over which protocols of a link it can be made, unsuited what to say of the others. A nil suits means all.
+	suits    func(protocol string) bool
+	unsuited string
+}
+
+// overHTTP1 is why a measurement that takes HTTP/1 requests has nothing to say about other links.
+const overHTTP1 = "It takes HTTP/1 requests to tell, and this link's protocol is another."
+
+func dnsSource() source[result.DNS] {
+	return source[result.DNS]{name: needDNS, of: func(m *result.Measurements) *result.DNS { return m.DNS }}
+}
+
+func handshakeSource() source[result.Handshake] {
+	return source[result.Handshake]{name: needHandshake, of: func(m *result.Measurements) *result.Handshake { return m.Handshake }}
+}
+
+func reuseSource() source[result.Reuse] {
+	return source[result.Reuse]{name: needReuse, of: func(m *result.Measurements) *result.Reuse { return m.Reuse }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func timeWaitSource() source[result.TimeWait] {
+	return source[result.TimeWait]{name: needTimeWait, of: func(m *result.Measurements) *result.TimeWait { return m.TimeWait }}
+}
+
+func idleSource() source[result.Idle] {
+	return source[result.Idle]{name: needIdle, of: func(m *result.Measurements) *result.Idle { return m.Idle }}
+}
+
+func slowStartSource() source[result.SlowStart] {
+	return source[result.SlowStart]{name: needSlowStart, of: func(m *result.Measurements) *result.SlowStart { return m.SlowStart }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func smallWritesSource() source[result.SmallWrites] {
+	return source[result.SmallWrites]{name: needSmallWrites, of: func(m *result.Measurements) *result.SmallWrites { return m.SmallWrites }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func parallelSource() source[result.Parallel] {
+	return source[result.Parallel]{name: needParallel, of: func(m *result.Measurements) *result.Parallel { return m.Parallel }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func pipeliningSource() source[result.Pipelining] {
+	return source[result.Pipelining]{name: needPipelining, of: func(m *result.Measurements) *result.Pipelining { return m.Pipelining }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func closingSource() source[result.Closing] {
+	return source[result.Closing]{name: needClosing, of: func(m *result.Measurements) *result.Closing { return m.Closing }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func http2Source() source[result.HTTP2] {
+	return source[result.HTTP2]{name: needHTTP2, of: func(m *result.Measurements) *result.HTTP2 { return m.HTTP2 },
+		suits: speaksHTTP2, unsuited: "Requests share a connection as streams over HTTP/2 and gRPC only."}
+}
+
+func identitySource() source[result.Identity] {
+	return source[result.Identity]{name: needIdentity, of: func(m *result.Measurements) *result.Identity { return m.Identity }}
+}
+
+func backlogSource() source[result.Backlog] {
+	return source[result.Backlog]{name: needBacklog, of: func(m *result.Measurements) *result.Backlog { return m.Backlog }}
+}
+
+// figuresOf returns a measurement with its figures, or how to judge that there are none: not applicable if the link's
+// protocol does not suit it or it was not asked for, unknown with the cause otherwise.
+func figuresOf[T any](in Input, p ProbeResult, s source[T]) (*T, *judgement) {
+	if s.suits != nil && !s.suits(in.Protocol) {
+		return nil, new(notApplicable(s.unsuited))
+	}
+	if meta := metaOf(p, s.name); meta != nil && meta.Outcome == result.Measured {
+		return s.of(&p.Result.Measurements), nil
+	} else if meta != nil {
+		return nil, new(unknown(fmt.Sprintf("The measurement %s %s: %s.", s.name, outcomeInWords(meta.Outcome), meta.Cause)))
+	}
+	if slices.Contains(p.Result.Dropped, s.name) {
+		return nil, new(unknown(fmt.Sprintf("The measurement %s was made, but did not fit into the probe's message.", s.name)))
+	}
+	return nil, new(notApplicable(fmt.Sprintf("The policy does not ask for the measurement %s.", s.name)))
+}
+
+// beside returns a measurement that tells more about what another found, nil if it has no figures.
+func beside[T any](in Input, p ProbeResult, s source[T]) *T {
+	figures, _ := figuresOf(in, p, s)
+	return figures
+}
+
+// perFigures judges one measurement of each probe's result and returns the gravest judgement.
+func perFigures[T any](in Input, s source[T], judge func(ProbeResult, *T) judgement) judgement {
+	if s.suits != nil && !s.suits(in.Protocol) {
+		return notApplicable(s.unsuited)
+	}
+	return perVantage(in, func(p ProbeResult) judgement {
+		figures, missing := figuresOf(in, p, s)
+		if missing != nil {
+			return *missing
+		}
+		return judge(p, figures)
+	})
+}
+
+// metaOf is what a measurement says about itself, nil if the result has none of that name.
+func metaOf(p ProbeResult, name string) *result.Meta {
+	for _, f := range result.Fields() {
+		if f.Name == name {
+			return f.Meta(&p.Result.Measurements)
+		}
+	}
+	return nil
+}
+
+func outcomeInWords(o result.Outcome) string {
+	switch o {
+	case result.Unsupported:
+		return "is not supported here"
+	case result.Skipped:
+		return "was skipped"
+	case result.Lost:
+		return "was lost"
+	}
+	return "failed"
+}
