@@ -94,6 +94,9 @@ func TestFullAndResumedHandshakes(t *testing.T) {
 			if until, err := time.Parse(time.RFC3339, h.TLS.CertificateExpires); err != nil || time.Until(until) > 30*time.Minute {
 				t.Errorf("expires %q: %v", h.TLS.CertificateExpires, err)
 			}
+			if from, err := time.Parse(time.RFC3339, h.TLS.CertificateBegins); err != nil || time.Since(from) < 0 {
+				t.Errorf("begins %q: %v", h.TLS.CertificateBegins, err)
+			}
 			if h.SetupSharePercent == nil || *h.SetupSharePercent <= 0 || *h.SetupSharePercent >= 100 || *h.SynRetransmissions != 0 {
 				t.Errorf("set-up share %v, SYNs %v", h.SetupSharePercent, h.SynRetransmissions)
 			}

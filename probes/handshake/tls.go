@@ -3,6 +3,7 @@ package handshake
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
@@ -71,14 +72,15 @@ func (s *tlsSamples) summarise(peer *exchange.Peer) *result.TLS {
 	if s.tried > 0 {
 		t.Resumed, t.ResumptionsTried = &s.honoured, &s.tried
 	}
-	var expires time.Time
+	var first *x509.Certificate
 	for _, certificate := range s.last.PeerCertificates {
-		if expires.IsZero() || certificate.NotAfter.Before(expires) {
-			expires = certificate.NotAfter
+		if first == nil || certificate.NotAfter.Before(first.NotAfter) {
+			first = certificate
 		}
 	}
-	if !expires.IsZero() {
-		t.CertificateExpires = expires.UTC().Format(time.RFC3339)
+	if first != nil {
+		t.CertificateBegins = first.NotBefore.UTC().Format(time.RFC3339)
+		t.CertificateExpires = first.NotAfter.UTC().Format(time.RFC3339)
 	}
 	return t
 }

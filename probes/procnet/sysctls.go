@@ -4,6 +4,7 @@ package procnet
 // result shows beside its figures. Kernels lack some of them, and some cannot be read everywhere.
 func ConnectionSysctls() []string {
 	return []string{
+		"net.core.somaxconn",
 		SysctlPortRange,
 		SysctlReservedPorts,
 		"net.ipv4.ip_unprivileged_port_start",
@@ -12,6 +13,7 @@ func ConnectionSysctls() []string {
 		"net.ipv4.tcp_keepalive_probes",
 		"net.ipv4.tcp_keepalive_time",
 		"net.ipv4.tcp_notsent_lowat",
+		"net.ipv4.tcp_rmem",
 		"net.ipv4.tcp_slow_start_after_idle",
 		"net.ipv4.tcp_tw_reuse",
 	}

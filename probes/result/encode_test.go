@@ -120,7 +120,7 @@ func TestDefaultMeasurementsFit(t *testing.T) {
 	r.Statuses = map[string]int{"200": 12345, "503": 123}
 	r.Measurements.Handshake.TLS = &TLS{
 		Version: "TLS 1.3", ALPN: "http/1.1", FullMicroseconds: distribution(), ResumedMicroseconds: distribution(),
-		ResumptionOffered: new(true), Resumed: new(123), ResumptionsTried: new(123), CertificateExpires: "2027-01-31T00:00:00Z",
+		ResumptionOffered: new(true), Resumed: new(123), ResumptionsTried: new(123), CertificateExpires: "2027-01-31T00:00:00Z", CertificateBegins: "2026-11-02T00:00:00Z",
 	}
 	ladder := &Ladder{}
 	for i := range 15 {

@@ -42,6 +42,8 @@ type TLS struct {
 	ResumptionOffered *bool `json:"resumptionOffered,omitempty"`
 	Resumed           *int  `json:"resumed,omitempty"`
 	ResumptionsTried  *int  `json:"resumptionsTried,omitempty"`
-	// CertificateExpires is the earliest end of validity in the chain that the server sent, RFC 3339.
+	// CertificateExpires is the earliest end of validity in the chain that the server sent, CertificateBegins the begin of
+	// the validity of the same certificate, both RFC 3339.
 	CertificateExpires string `json:"certificateExpires,omitempty"`
+	CertificateBegins  string `json:"certificateBegins,omitempty"`
 }
