@@ -34,6 +34,24 @@ func reuseCases() []ruleCase {
 			want: Fail, severity: Warning, message: "Pod a opens 470 connections a second, which live for 8.51 ms on average, and closes them itself (28,096 in TIME_WAIT), although the server answers at least 60 requests"},
 		{rule: "CP204", name: "too short for one to be seen open", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 28096, 28096, 470)) }),
 			want: Fail, severity: Warning, message: "Pod a opens 470 connections a second, none of which was open when the observer looked, and closes them itself"},
+		{rule: "CP204", name: "one request each, closed by the client", in: pooled(func(c *result.Connections) {
+			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 141_000, 140_900, 140_900, new(int64(140_880))
+		}), want: Fail, severity: Warning,
+			message: "Pod a opens 470 connections a second, and 140,880 of the 140,900 that ended carried one request at most. The client closed 140,900 itself, although the server answers at least 60 requests on one connection."},
+		{rule: "CP204", name: "one request each, closed by the server on request, as of nginx towards its upstreams", in: pooled(func(c *result.Connections) {
+			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 12, new(int64(15_000))
+		}), want: Fail, severity: Warning, message: "Where the server closes first, the client has asked for it."},
+		{rule: "CP204", name: "short-lived, but shared", in: pooled(func(c *result.Connections) {
+			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 15_000, new(int64(800))
+		}), want: Pass, message: "only 800 of the 15,000"},
+		{rule: "CP204", name: "about half are shared", in: pooled(func(c *result.Connections) {
+			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 400, 400, 400, new(int64(205))
+		}), want: Unknown, message: "too near to half"},
+		{rule: "CP204", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass, message: "opens 0.13 connections a second"},
+		{rule: "CP204", name: "a pool, looked at for seconds", in: with(pooled(func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown},
+		{rule: "CP204", name: "TLS makes every connection look shared, so lifetimes decide", in: over(protocolHTTPS, with(http(probe(reuseOf(60))), func(in *Input) {
+			in.Observations = seen(using(pod("a", 28100, 28096, 470), func(c *result.Connections) { c.SingleExchange = new(int64(0)) }))
+		})), want: Fail, severity: Warning, message: "closes them itself"},
 		{rule: "CP204", name: "connections live for a minute", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 600, 300, 5)) }),
 			want: Pass, message: "live for 60 s"},
 		{rule: "CP204", name: "rarely opened", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.2)) }), want: Pass},
@@ -61,5 +79,111 @@ func reuseCases() []ruleCase {
 		}), want: Unknown, message: "No observer could look: the observer does not start: CreateContainerError."},
 		{rule: "CP204", name: "the server keeps nothing", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 28100, 28096, 470)) }), want: NotApplicable},
 		{rule: "CP204", name: "no workload", in: with(http(probe(reuseOf(60))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
+
+		{rule: "CP205", name: "Node.js behind a load balancer that keeps connections for a minute", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4.9} }),
+			want: Fail, severity: Warning, message: "The other end closes a connection after 4.9 to 5.0 s of silence, consistent with Node.js or Apache or uvicorn (its Keep-Alive header says 5 s), and connections of pod a are idle for 4.9 s or longer: it has to let go of them by 4.7 s."},
+		{rule: "CP205", name: "the server ends what was idle", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 75, P99: 900}
+		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
+		{rule: "CP205", name: "reset instead of closed", in: chain(cutAfter(349.9, 350, result.CutRST), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 600} }), want: Fail, severity: Warning, message: "an AWS NLB"},
+		{rule: "CP205", name: "a proxy before a server that closes after 5 s", in: proxied(nil, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Info,
+			message: "Between the proxy (via: 1.1 varnish) and the server behind it: the server closes idle connections after 5 s"},
+		{rule: "CP205", name: "a proxy that answered 502", in: proxied(map[string]int{"200": 400, "502": 3}, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Warning,
+			message: "3 of the probe's requests were answered 502 or 503"},
+		{rule: "CP205", name: "Node's agent lets go a second before", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4} }), want: Pass, message: "idle for at most 4 s"},
+		{rule: "CP205", name: "nothing was cut, and the client lets go", in: chain(uncut(90), func(*result.Connections) {}), want: Pass, message: "up to 90 s"},
+		{rule: "CP205", name: "nothing was cut, but the client waits longer", in: chain(uncut(20), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 45} }), want: Unknown, message: "idle for 45 s"},
+		{rule: "CP205", name: "nothing was cut, and no observer", in: http(probe(uncut(20))), want: Unknown, message: "observe.pods"},
+		{rule: "CP205", name: "cut, and no observer", in: http(probe(cutAfter(4.9, 5, result.CutFIN), handshakeOf(10, 0))), want: Unknown,
+			message: "A client that keeps idle connections for longer than 4.7 s meets the race; what this one does is not known. No observer has seen"},
+		{rule: "CP205", name: "cut, and no connection seen", in: with(http(probe(cutAfter(4.9, 5, result.CutFIN))), func(in *Input) { in.Observations = seen(pod("a", 0, 0, 0)) }), want: Unknown, message: "No open connection"},
+		{rule: "CP205", name: "the observer has just begun", in: with(chain(cutAfter(59.9, 60, result.CutFIN), func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown, message: "Too few"},
+		{rule: "CP205", name: "not found out", in: chain(result.Idle{Meta: measured()}, func(*result.Connections) {}), want: Unknown},
+		{rule: "CP205", name: "forgotten silently", in: chain(cutAfter(899.9, 900, result.CutBlackHole), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4000} }), want: NotApplicable},
+		{rule: "CP205", name: "WebSocket", in: over("WebSocket", http(probe(cutAfter(4.9, 5, result.CutFIN)))), want: NotApplicable},
+		{rule: "CP205", name: "no workload", in: with(http(probe(cutAfter(4.9, 5, result.CutFIN))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
+
+		{rule: "CP206", name: "destroyed by a reset", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(true), LingerSeconds: new(0.0), Truncated: new(false)})), want: Fail, severity: Warning,
+			message: "the reset destroyed its response. It goes on reading for 0 µs"},
+		{rule: "CP206", name: "cut off", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(false), Truncated: new(true)})), want: Fail, severity: Error, message: "before the length"},
+		{rule: "CP206", name: "closed in stages", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(false), Truncated: new(false), HalfClose: new(true), LingerSeconds: new(2.9)})), want: Pass, message: "for 2.9 s"},
+		{rule: "CP206", name: "not found out", in: http(probe(result.Closing{Meta: measured()})), want: Unknown},
+		{rule: "CP206", name: "not named", in: http(probe()), want: NotApplicable},
+
+		{rule: "CP207", name: "mixed up", in: http(probe(pipelined(result.PipeliningOutOfOrder, 1))), want: Fail, severity: Error, message: "after 1 of 4 requests that were sent at once: responses are mixed up"},
+		{rule: "CP207", name: "closed", in: http(probe(pipelined(result.PipeliningClosed, 1))), want: Fail, severity: Info},
+		{rule: "CP207", name: "refused", in: http(probe(pipelined(result.PipeliningRefused, 1))), want: Fail, severity: Info},
+		{rule: "CP207", name: "in order", in: http(probe(pipelined(result.PipeliningInOrder, 4))), want: Pass},
+		{rule: "CP207", name: "one by one", in: http(probe(pipelined(result.PipeliningSerial, 4))), want: Pass},
+		{rule: "CP207", name: "not found out", in: http(probe(result.Pipelining{Meta: measured()})), want: Unknown},
+		{rule: "CP207", name: "not named", in: http(probe()), want: NotApplicable},
+
+		{rule: "CP208", name: "5 s promised, a minute kept", in: proxied(nil, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Info,
+			message: "A Keep-Alive header promises 5 s, but connections survive 59.9 s of silence: it is of a server behind the proxy that names itself (via: 1.1 varnish)."},
+		{rule: "CP208", name: "the proxy's own promise", in: proxied(nil, cutAfter(4.9, 5, result.CutFIN)), want: Pass},
+		{rule: "CP208", name: "newer Node.js waits a second more", in: proxied(nil, cutAfter(5.9, 6, result.CutFIN)), want: Pass},
+		{rule: "CP208", name: "not looked for so long", in: proxied(nil, uncut(4)), want: Unknown},
+		{rule: "CP208", name: "idle failed", in: proxied(nil, result.Idle{Meta: failed()}), want: Unknown},
+		{rule: "CP208", name: "no proxy names itself", in: http(probe(promising(5), uncut(60), result.Identity{Meta: measured(), Via: []string{"server: nginx/1.29"}})), want: NotApplicable},
+		{rule: "CP208", name: "no promise", in: http(probe(reuseOf(60), uncut(60), result.Identity{Meta: measured(), Via: []string{"server: envoy"}})), want: NotApplicable},
+
+		{rule: "CP209", name: "Go keeps two, twenty are busy", in: pooled(func(c *result.Connections) {
+			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere = 6, 26, new(20), 12_000, 11_990, 11_990
+			c.LifetimeSecondsAtMost, c.SingleExchange = &result.Quantiles{P50: 0.04, P99: 12}, new(int64(900))
+		}), want: Fail, severity: Warning,
+			message: "Pod a holds 6 connections to 198.18.96.7:80, of which 20 at the most were busy within one second of 300 s, yet it opens 40 a second and closes them itself, half of them within 40 ms: its pool keeps fewer than it needs."},
+		{rule: "CP209", name: "a pool of 400 for a load of six", in: with(pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 }), want: Fail, severity: Info,
+			message: "Pod a holds 400 connections to 198.18.96.7:80, of which 6 at the most were busy within one second of 7200 s: about 27 would do."},
+		{rule: "CP209", name: "a pool that is large for five minutes", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), want: Unknown, message: "not long enough"},
+		{rule: "CP209", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass},
+		{rule: "CP209", name: "a database", in: over("TCP", pooled(func(*result.Connections) {})), want: Pass},
+		{rule: "CP209", name: "not told", in: pooled(func(c *result.Connections) { c.BusyPeak = nil }), want: Unknown},
+		{rule: "CP209", name: "never seen open", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 0, 0, new(0) }), want: Unknown},
+		{rule: "CP209", name: "looked for seconds only", in: with(pooled(func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown, message: "12 seconds"},
+		{rule: "CP209", name: "no connection is reused", in: pooled(func(c *result.Connections) {
+			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 141_000, 140_900, 140_900, new(int64(140_880))
+		}), want: NotApplicable, message: "CP204"},
+		{rule: "CP209", name: "gRPC", in: over(protocolGRPC, pooled(func(*result.Connections) {})), want: NotApplicable},
+		{rule: "CP209", name: "no observer", in: http(), want: Unknown},
 	}
+}
+
+// pooled is an HTTP link to a server that keeps connections, and a pod that uses them in some way.
+func pooled(change func(*result.Connections)) Input {
+	return with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(using(pod("a", 10, 0, 1), change)) })
+}
+
+// chain is such a link whose silence was looked at, to a server that promises 5 seconds.
+func chain(idle result.Idle, change func(*result.Connections)) Input {
+	in := pooled(change)
+	in.Probes = []ProbeResult{probe(promising(5), idle, handshakeOf(10, 0))}
+	return in
+}
+
+// cutAfter is a path that cuts between two silences.
+func cutAfter(atLeast, atMost float64, how result.IdleCut) result.Idle {
+	return result.Idle{Meta: measured(), Cut: new(true), How: how, AfterSecondsAtLeast: &atLeast, AfterSecondsAtMost: &atMost, LookedSeconds: atMost}
+}
+
+// uncut is a path on which that silence is survived, and no longer one was tried.
+func uncut(seconds float64) result.Idle {
+	return result.Idle{Meta: measured(), Cut: new(false), SurvivedSeconds: &seconds, SurvivedOf: &result.Count{Got: 4, Of: 4}, LookedSeconds: seconds}
+}
+
+// promising is a server with a Keep-Alive header.
+func promising(seconds int) result.Reuse {
+	return with(reuseOf(60), func(r *result.Reuse) { r.KeepAliveHeader = &result.KeepAliveHeader{TimeoutSeconds: &seconds} })
+}
+
+// proxied is a link through a proxy that names itself and passes on a promise of 5 seconds, with a client that lets
+// go of connections after 3.
+func proxied(statuses map[string]int, idle result.Idle) Input {
+	in := chain(idle, func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 1, P99: 3} })
+	in.Probes = []ProbeResult{probe(promising(5), idle, handshakeOf(10, 0), result.Identity{Meta: measured(), Via: []string{"server: nodejs", "via: 1.1 varnish"}})}
+	in.Probes[0].Result.Statuses = statuses
+	return in
+}
+
+func pipelined(verdict result.PipeliningVerdict, answered int) result.Pipelining {
+	return result.Pipelining{Meta: measured(), Verdict: verdict, Answered: &result.Count{Of: 4, Got: answered}}
 }

@@ -1,6 +1,10 @@
 package audit
 
-import "github.com/connpolicy/connpolicy/probes/result"
+import (
+	"time"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
 
 func setupCases() []ruleCase {
 	return []ruleCase{
@@ -34,6 +38,19 @@ func setupCases() []ruleCase {
 
 		{rule: "CP102", name: "SYNs were sent again", in: http(probe(handshakeOf(10, 3))), want: Fail, severity: Warning,
 			message: "From node n1: 3 SYNs had to be sent again in 100 handshakes:"},
+		{rule: "CP102", name: "the listener's queue was full", in: http(probe(handshakeOf(10, 3), backlogOf(12, 128, 4096))), want: Fail, severity: Warning, message: "dropped by the listener"},
+		{rule: "CP102", name: "no queue was ever full", in: http(probe(handshakeOf(10, 3), backlogOf(0, 128, 4096))), want: Fail, severity: Warning, message: "dropped on the path"},
+		{rule: "CP102", name: "a queue was full, but not now", in: http(probe(handshakeOf(10, 3), with(backlogOf(0, 128, 4096), func(b *result.Backlog) { b.OverflowsTotal = new(int64(9)) }))),
+			want: Fail, severity: Warning, message: "dropped on the path or by the listener"},
+		{rule: "CP102", name: "an observer beside the server saw its queue full", in: with(http(probe(handshakeOf(10, 3))), func(in *Input) {
+			in.Observations = seen(serving(pod("s", 0, 0, 0), virtualAddress, 12, 128))
+		}), want: Fail, severity: Warning, message: "dropped by the listener"},
+		{rule: "CP102", name: "another listener's queue was full", in: with(http(probe(handshakeOf(10, 3))), func(in *Input) {
+			in.Observations = seen(serving(pod("s", 0, 0, 0), "0.0.0.0:80", 12, 128))
+		}), want: Fail, severity: Warning, message: "dropped on the path or by the listener"},
+		{rule: "CP102", name: "translated ports, and TIME_WAIT at the server", in: http(probe(handshakeOf(10, 3), translated(), result.TimeWait{Meta: measured(), Holder: result.SideServer})),
+			want: Fail, severity: Warning, message: "address translation is on the path and the server holds TIME_WAIT"},
+		{rule: "CP102", name: "translated ports", in: http(probe(handshakeOf(10, 3), translated())), want: Fail, severity: Warning, message: "or a translated port met TIME_WAIT"},
 		{rule: "CP102", name: "one vantage of two", in: http(probe(handshakeOf(10, 0)), probe(handshakeOf(10, 1))), want: Fail, severity: Warning, message: "1 SYN "},
 		{rule: "CP102", name: "none was", in: http(probe(handshakeOf(10, 0))), want: Pass, message: "fewer than 2.95 % are dropped"},
 		{rule: "CP102", name: "too few", in: http(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.Samples = 9 }))), want: Unknown},
@@ -64,5 +81,164 @@ func setupCases() []ruleCase {
 		{rule: "CP103", name: "the probe counted for another objective", in: objective(1000, counted(connects(299, 900), 100, 250)), want: Pass},
 		{rule: "CP103", name: "no connection was made", in: objective(1000, result.Handshake{Meta: result.Meta{Outcome: result.Measured}}), want: Unknown},
 		{rule: "CP103", name: "no objective", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
+
+		{rule: "CP104", name: "the application's backlog binds", in: http(probe(backlogOf(12, 128, 4096))), want: Fail, severity: Error,
+			message: "The server's listen queue holds 128, of which 129 were in use at the most. 12 connections found a queue full in 3 seconds. The application asked listen() for no more; net.core.somaxconn would allow 4,096."},
+		{rule: "CP104", name: "somaxconn binds", in: http(probe(backlogOf(12, 128, 128))), want: Fail, severity: Error, message: "net.core.somaxconn (128) is the cap"},
+		{rule: "CP104", name: "somaxconn not read", in: http(probe(with(backlogOf(12, 128, 128), func(b *result.Backlog) { b.Somaxconn = nil }))), want: Fail, severity: Error, message: "could not be read"},
+		{rule: "CP104", name: "the workload's own listener, Linkerd's 128", in: with(http(), func(in *Input) {
+			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:4143", 31, 128))
+			in.Observations[0].Observation.Sysctls[sysctlSomaxconn] = "4096"
+		}), want: Fail, severity: Error, message: "31 connections found a listen queue of pod a full since the observer began to look. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
+		{rule: "CP104", name: "since the pod was made", in: with(http(), func(in *Input) {
+			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 31, 128))
+			o := &in.Observations[0].Observation
+			o.Counters, o.CounterChanges, o.Listeners = o.CounterChanges, nil, nil
+		}), want: Fail, severity: Error, message: "full since the pod was made"},
+		{rule: "CP104", name: "none was full", in: with(http(), func(in *Input) { in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 0, 128)) }), want: Pass},
+		{rule: "CP104", name: "none was full beside the server", in: http(probe(backlogOf(0, 128, 4096))), want: Pass, message: "no connection found it full"},
+		{rule: "CP104", name: "counter not read", in: with(http(), func(in *Input) { in.Observations = seen(pod("a", 0, 0, 0)) }), want: Unknown, message: "TcpExt.ListenOverflows"},
+		{rule: "CP104", name: "counter not read beside the server", in: with(http(probe(with(backlogOf(0, 128, 4096), func(b *result.Backlog) { b.Overflows = nil }))), func(in *Input) { in.ServerOnly = true }), want: Unknown},
+		{rule: "CP104", name: "no workload, and not named", in: with(http(probe()), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
+
+		{rule: "CP105", name: "accepted after 30 ms", in: http(probe(handshakeOf(10, 0), with(reuseOf(60), func(r *result.Reuse) { r.NewMicroseconds = distribution(30_210, 40_000, 50_000) }))),
+			want: Fail, severity: Warning, message: "From node n1: Of the 30.2 ms that a request takes on a new connection, at least 29.3 ms (96.9 %) is neither set-up nor the request itself: the application takes new connections up slowly"},
+		{rule: "CP105", name: "nothing beyond the set-up", in: http(probe(handshakeOf(10, 0), reuseOf(60))), want: Pass, message: "no measurable time"},
+		{rule: "CP105", name: "a little beyond the set-up", in: http(probe(handshakeOf(10, 0), with(reuseOf(60), func(r *result.Reuse) {
+			r.NewMicroseconds, r.ReusedMicroseconds = distribution(4000, 5000, 6000), distribution(2000, 3000, 4000)
+		}))), want: Pass, message: "less than the rest"},
+		{rule: "CP105", name: "the window opens slowly on a long path", in: http(probe(
+			with(handshakeOf(10, 0), func(h *result.Handshake) {
+				h.ConnectMicroseconds, h.KernelRTTMicroseconds = distribution(20_100, 21_000, 22_000), distribution(20_100, 21_000, 22_000)
+			}),
+			with(reuseOf(60), func(r *result.Reuse) {
+				r.NewMicroseconds, r.ReusedMicroseconds = distribution(104_000, 110_000, 120_000), distribution(22_000, 23_000, 24_000)
+			}), farServer())), want: Pass},
+		{rule: "CP105", name: "TLS takes the time", in: over(protocolHTTPS, http(probe(
+			with(handshakeOf(10, 0), func(h *result.Handshake) { h.TLS = tls13() }),
+			with(reuseOf(60), func(r *result.Reuse) { r.NewMicroseconds = distribution(2500, 3000, 4000) })))), want: Pass},
+		{rule: "CP105", name: "new connections are rare", in: with(http(probe(handshakeOf(10, 0), with(reuseOf(60), func(r *result.Reuse) { r.NewMicroseconds = distribution(30_210, 40_000, 50_000) }))), func(in *Input) {
+			in.Observations = seen(pod("a", 10, 10, 0.1))
+		}), want: Pass, message: "at most 0.1 a second"},
+		{rule: "CP105", name: "no intervals", in: http(probe(handshakeOf(10, 0), with(reuseOf(60), func(r *result.Reuse) { r.NewMicroseconds.P50Low = nil }))), want: Unknown},
+		{rule: "CP105", name: "no handshake", in: http(probe(result.Handshake{Meta: failed()}, reuseOf(60))), want: Unknown, message: "handshake failed"},
+		{rule: "CP105", name: "nothing is kept", in: http(probe(handshakeOf(10, 0), closed(result.CloseAnnounced))), want: NotApplicable},
+
+		{rule: "CP106", name: "ndots 5 and a name outside", in: named(probe(handshakeOf(10, 0), names(10, 2, 0))), want: Fail, severity: Warning,
+			message: "One resolution sends 10 queries, where 2 would do (ndots 5, 4 search domains): about 1.6 ms of waiting for nothing, longer than connect() takes (130 µs)."},
+		{rule: "CP106", name: "a far server", in: named(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = distribution(20e3, 30e3, 40e3) }), names(10, 2, 0))), want: Fail, severity: Info,
+			message: "waiting for nothing."},
+		{rule: "CP106", name: "no interval", in: named(probe(names(10, 2, 0), with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = nil }))), want: Fail, severity: Info},
+		{rule: "CP106", name: "no more than needed", in: named(probe(names(2, 2, 0))), want: Pass},
+		{rule: "CP106", name: "connections are rarely opened", in: with(named(probe(names(10, 2, 0))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
+		{rule: "CP106", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
+		{rule: "CP106", name: "the target is an address", in: http(probe(names(10, 2, 0))), want: NotApplicable, message: "an address"},
+
+		{rule: "CP107", name: "two of 600 lost, 5 s each", in: named(probe(names(2, 2, 2))), want: Fail, severity: Warning,
+			message: "2 of 600 DNS queries got no answer in time; the slowest resolution took 5.01 s. A client waits 5 seconds for each"},
+		{rule: "CP107", name: "none lost", in: named(probe(names(2, 2, 0))), want: Pass, message: "fewer than 0.5 % are lost"},
+		{rule: "CP107", name: "too few", in: named(probe(with(names(2, 2, 0), func(d *result.DNS) { d.Queries = new(4) }))), want: Unknown, message: "too few"},
+		{rule: "CP107", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
+		{rule: "CP107", name: "not asked for", in: named(probe()), want: NotApplicable},
+
+		{rule: "CP108", name: "three replicas without a common key", in: secure(tlsWith(func(s *result.TLS) { s.Resumed = new(10) })), want: Fail, severity: Warning,
+			message: "The server honoured 10 of 30 session tickets. One that it refuses costs 1.2 ms more (medians)."},
+		{rule: "CP108", name: "none honoured", in: secure(tlsWith(func(s *result.TLS) { s.Resumed, s.ResumedMicroseconds = new(0), nil })), want: Fail, severity: Warning,
+			message: "honoured 0 of 30 session tickets, and a full handshake takes 2 ms"},
+		{rule: "CP108", name: "no tickets", in: secure(tlsWith(func(s *result.TLS) { s.ResumptionOffered, s.Resumed, s.ResumptionsTried = new(false), nil, nil })), want: Fail, severity: Info, message: "gives no session tickets"},
+		{rule: "CP108", name: "all honoured", in: secure(tls13()), want: Pass},
+		{rule: "CP108", name: "one refused, as when a key is rotated", in: secure(tlsWith(func(s *result.TLS) { s.Resumed = new(29) })), want: Pass},
+		{rule: "CP108", name: "connections are rarely opened", in: with(secure(tlsWith(func(s *result.TLS) { s.Resumed = new(0) })), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
+		{rule: "CP108", name: "not tried", in: secure(tlsWith(func(s *result.TLS) { s.Resumed, s.ResumptionsTried = nil, nil })), want: Unknown},
+		{rule: "CP108", name: "no handshake was finished", in: over(protocolHTTPS, http(probe(handshakeOf(10, 0)))), want: Unknown},
+		{rule: "CP108", name: "gRPC without TLS", in: over(protocolGRPC, http(probe(handshakeOf(10, 0)))), want: NotApplicable},
+		{rule: "CP108", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
+
+		{rule: "CP109", name: "TLS 1.0", in: secure(tlsWith(func(s *result.TLS) { s.Version = "TLS 1.0" })), want: Fail, severity: Error, message: "TLS 1.0, which is deprecated"},
+		{rule: "CP109", name: "TLS 1.2", in: secure(tlsWith(func(s *result.TLS) { s.Version = "TLS 1.2" })), want: Fail, severity: Info,
+			message: "TLS 1.2, which costs a round trip more than TLS 1.3 for each full handshake, here 100 µs."},
+		{rule: "CP109", name: "TLS 1.3", in: secure(tls13()), want: Pass},
+		{rule: "CP109", name: "not known", in: secure(&result.TLS{}), want: Unknown},
+		{rule: "CP109", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
+
+		{rule: "CP110", name: "expired", in: secure(valid("2026-08-01T00:00:00Z", "2026-10-30T00:00:00Z")), want: Fail, severity: Error, message: "expired on 2026-10-30 UTC"},
+		{rule: "CP110", name: "not renewed with a week left of 90 days", in: secure(valid("2026-08-10T00:00:00Z", "2026-11-08T12:30:00Z")), want: Fail, severity: Warning,
+			message: "expires on 2026-11-08 12:30 UTC. Five sixths of its validity have gone by"},
+		{rule: "CP110", name: "a mesh's certificate of one day", in: secure(valid("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")), want: Pass},
+		{rule: "CP110", name: "a year", in: secure(valid("2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z")), want: Pass, message: "until 2027-06-01 UTC"},
+		{rule: "CP110", name: "the begin is not known", in: secure(valid("", "2026-11-08T12:30:00Z")), want: Unknown, message: "valid until 2026-11-08"},
+		{rule: "CP110", name: "the time is not known", in: with(secure(valid("2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z")), func(in *Input) { in.Now = time.Time{} }), want: Unknown},
+		{rule: "CP110", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 	}
+}
+
+// backlogOf is a listener whose queue overflowed so often in three seconds.
+func backlogOf(overflows int64, limit, somaxconn int) result.Backlog {
+	b := result.Backlog{
+		Meta: result.Meta{Outcome: result.Measured, Samples: 60, ElapsedSeconds: 3}, Port: new(80), InUse: new(0), InUsePeak: new(3),
+		Cap: &limit, Somaxconn: &somaxconn, Overflows: &overflows, OverflowsTotal: &overflows,
+	}
+	if overflows > 0 {
+		b.InUsePeak = new(limit + 1)
+	}
+	return b
+}
+
+// serving is a pod that listens on address, whose queue overflowed so often since its observer began.
+func serving(o PodObservation, address string, overflows int64, limit int) PodObservation {
+	o.Observation.CounterChanges = map[string]int64{counterListenOverflows: overflows}
+	o.Observation.Listeners = []result.Listener{{Address: "0.0.0.0:9964", QueueLimit: 4096, QueuePeak: 1}, {Address: address, QueueLimit: limit, QueuePeak: 2}}
+	if overflows > 0 {
+		o.Observation.Listeners[1].QueuePeak = limit + 1
+	}
+	return o
+}
+
+// translated is a path with source address translation.
+func translated() result.Identity {
+	return result.Identity{Meta: measured(), ClientLocal: "10.244.1.7:40000", ServerRemote: "198.18.0.4:1024", SourceTranslated: new(true)}
+}
+
+// named is a link whose target is a name.
+func named(p ProbeResult) Input {
+	p.Result.Target.URL = "https://api.bank.example/v1"
+	return http(p)
+}
+
+// names is a resolver that sends so many queries for a name where some would do, and lost some of 600.
+func names(queries, needed, lost int) result.DNS {
+	d := result.DNS{
+		Meta: measured(), ResolveMicroseconds: distribution(2000, 3000, 4000), QueriesPerName: &queries, QueriesNeeded: &needed,
+		Lost: &lost, Queries: new(600), Ndots: new(5), Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "example"},
+	}
+	if lost > 0 {
+		d.ResolveMicroseconds.Max = 5.01e6
+	}
+	return d
+}
+
+// tls13 is a server that resumes every session, 1.2 ms faster.
+func tls13() *result.TLS {
+	return &result.TLS{
+		Version: "TLS 1.3", ALPN: "http/1.1", FullMicroseconds: distribution(2000, 3000, 4000), ResumedMicroseconds: distribution(800, 900, 1000),
+		ResumptionOffered: new(true), Resumed: new(30), ResumptionsTried: new(30),
+		CertificateBegins: "2026-10-01T00:00:00Z", CertificateExpires: "2026-12-30T00:00:00Z",
+	}
+}
+
+func tlsWith(change func(*result.TLS)) *result.TLS {
+	s := tls13()
+	change(s)
+	return s
+}
+
+func valid(begins, expires string) *result.TLS {
+	return tlsWith(func(s *result.TLS) { s.CertificateBegins, s.CertificateExpires = begins, expires })
+}
+
+// secure is a link over HTTPS, judged at midnight.
+func secure(s *result.TLS) Input {
+	in := over(protocolHTTPS, http(probe(with(handshakeOf(30, 0), func(h *result.Handshake) { h.TLS = s }))))
+	in.Now = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
+	return in
 }

@@ -21,7 +21,7 @@ type ruleCase struct {
 
 // ruleCases are the cases of all rules.
 func ruleCases() []ruleCase {
-	return slices.Concat(setupCases(), reuseCases(), portCases())
+	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), throughputCases())
 }
 
 // with returns value after change.
@@ -37,13 +37,40 @@ func http(probes ...ProbeResult) Input {
 }
 
 func probe(measurements ...any) ProbeResult {
-	p := ProbeResult{Node: "n1", Result: result.Result{Version: result.Version}}
+	p := ProbeResult{Node: "n1", Result: result.Result{Version: result.Version, Target: result.Target{URL: "http://198.18.96.7/healthz"}}}
+	into := &p.Result.Measurements
 	for _, m := range measurements {
 		switch m := m.(type) {
+		case result.DNS:
+			into.DNS = &m
 		case result.Handshake:
-			p.Result.Measurements.Handshake = &m
+			into.Handshake = &m
 		case result.Reuse:
-			p.Result.Measurements.Reuse = &m
+			into.Reuse = &m
+		case result.Idle:
+			into.Idle = &m
+		case result.TimeWait:
+			into.TimeWait = &m
+		case result.SlowStart:
+			into.SlowStart = &m
+		case result.SmallWrites:
+			into.SmallWrites = &m
+		case result.Parallel:
+			into.Parallel = &m
+		case result.Pipelining:
+			into.Pipelining = &m
+		case result.Closing:
+			into.Closing = &m
+		case result.WebSocket:
+			into.WebSocket = &m
+		case result.Push:
+			into.Push = &m
+		case result.HTTP2:
+			into.HTTP2 = &m
+		case result.Identity:
+			into.Identity = &m
+		case result.Backlog:
+			into.Backlog = &m
 		}
 	}
 	return p
@@ -56,7 +83,7 @@ func distribution(p50, p99, most float64) *result.Distribution {
 
 func handshakeOf(sharePercent float64, retransmissions int) result.Handshake {
 	return result.Handshake{
-		Meta: measured(), ConnectMicroseconds: distribution(130, 400, 900),
+		Meta: measured(), ConnectMicroseconds: distribution(130, 400, 900), KernelRTTMicroseconds: distribution(100, 300, 800),
 		SynRetransmissions: &retransmissions, SetupSharePercent: &sharePercent,
 	}
 }
@@ -112,6 +139,12 @@ func few(samples int) result.Handshake {
 	}
 }
 
+// over is a link of another protocol.
+func over(protocol string, in Input) Input { in.Protocol = protocol; return in }
+
+// failed is a measurement that was begun and could not be finished.
+func failed() result.Meta { return result.Meta{Outcome: result.Failed, Cause: "reset by peer"} }
+
 func seen(pods ...PodObservation) []PodObservation { return pods }
 
 // pod holds ports towards the link, in the kernel's default range, and has been looked at for five minutes.
@@ -151,4 +184,21 @@ func elsewhere(o PodObservation) PodObservation {
 func listening(o PodObservation, reserved string, listeners ...int) PodObservation {
 	o.Observation.Sysctls[sysctlReservedPorts], o.Observation.ListeningPorts = reserved, listeners
 	return o
+}
+
+// using is a pod that uses its connections to the link in some way.
+func using(o PodObservation, change func(*result.Connections)) PodObservation {
+	o.Observation.Destinations[0].Connections = new(with(connections(), change))
+	return o
+}
+
+// connections are those of a pool that serves its load well, looked at for five minutes.
+func connections() result.Connections {
+	return result.Connections{
+		Open: 10, OpenPeak: 12, BusyPeak: new(6), Opened: 40, Closed: 30, ClosedHere: 28,
+		LifetimeSecondsAtMost: &result.Quantiles{P50: 61, P99: 90}, SingleExchange: new(int64(1)),
+		BytesSent: &result.Quantiles{P50: 90_000, P99: 200_000}, BytesReceived: &result.Quantiles{P50: 400_000, P99: 900_000},
+		ExchangesAtMost: &result.Quantiles{P50: 200, P99: 400}, IdleSeconds: &result.Quantiles{P50: 0.5, P99: 12},
+		Keepalive: result.Keepalive{Armed: 10}, Samples: 3000, InFlightSamples: 400, NagleSamples: 0,
+	}
 }

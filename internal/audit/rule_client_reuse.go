@@ -11,13 +11,18 @@ import (
 const (
 	// shortLivedSeconds is the mean lifetime of connections below which they are taken for unshared ones.
 	shortLivedSeconds = 1
-	// closesFirstShare is the share of a pod's connections that must end in its own TIME_WAIT for it to count as the end
-	// that closes.
-	closesFirstShare = 0.5
+	// majority is the share of connections above which what happens to them is the rule rather than the exception.
+	majority = 0.5
 	// timeWaitSeconds is how long TIME_WAIT lasts (include/net/tcp.h, TCP_TIMEWAIT_LEN).
 	timeWaitSeconds = 60
 	// serverAnswers is the evidence that says how many requests the server answers on a connection.
 	serverAnswers = "serverAnswers"
+)
+
+// Cures of a client that does not reuse connections, by the end that closes them.
+const (
+	cureClientCloses = iota
+	cureClientAsksToClose
 )
 
 func clientDoesNotReuse() Rule {
@@ -25,10 +30,11 @@ func clientDoesNotReuse() Rule {
 		ID: "CP204", Title: "The client throws away connections that the server would keep",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse, needObserver},
 		AppliesNot: "Links that are not HTTP/1, policies without `from` or that do not ask for the measurement reuse, and servers that keep no connection (see CP201 and CP203).",
-		Why: "The workload opens connections all the time and closes them itself within a second, although the server would take further requests on them. " +
-			"Each costs a handshake, and a local port for a minute of TIME_WAIT.",
+		Why: "The workload opens connections all the time and uses each for one request or for less than a second, although the server would take further requests on them. " +
+			"Each costs a handshake, and the end that closes first holds a local port for a minute of TIME_WAIT.",
 		Cures: []string{
 			"Let the client share one HTTP client with a pool of idle connections instead of making one a request, read responses to their end, and send no `Connection: close`. Mind the pool's size: Go keeps 2 idle connections a host unless MaxIdleConnsPerHost says more.",
+			"Stop the client from asking for the close: no `Connection: close`, no HTTP/1.0 (nginx before 1.29.7 towards its upstreams: proxy_http_version 1.1, an empty Connection header, keepalive in the upstream block; PHP's curl: one handle for all requests; ab: -k).",
 		},
 		Source: "RFC 9293 section 3.6.1 (the end that closes first waits); RFC 9112 section 9.3 (persistence)",
 		judge:  judgeClientDoesNotReuse,
@@ -51,11 +57,73 @@ func judgeClientDoesNotReuse(in Input) judgement {
 	if kept.result != Pass {
 		return kept
 	}
-	judgements := make([]judgement, 0, len(in.Observations))
-	for _, o := range in.Observations {
-		judgements = append(judgements, judgeLifetime(o, in.Addresses, kept.evidence[serverAnswers]))
+	answers := kept.evidence[serverAnswers]
+	return perPod(in, func(o PodObservation) judgement {
+		if e, known := endedOf(o, in.Addresses); known && in.Protocol == protocolHTTP {
+			return judgeRequestsCarried(o, e, answers)
+		}
+		return judgeLifetime(o, in.Addresses, answers)
+	})
+}
+
+// ended are the connections of a pod to a link that ended while its observer looked.
+type ended struct {
+	opened, closed, closedHere int64
+	// single carried one request at most.
+	single int64
+	// openedPerSecond is over the whole time that the observer looked.
+	openedPerSecond float64
+}
+
+// endedOf sums them up over the addresses of the link. It is not known where an observer cannot tell how many requests they
+// carried.
+func endedOf(o PodObservation, addresses []string) (e ended, known bool) {
+	for _, d := range o.Observation.Destinations {
+		c := d.Connections
+		if !ofLink(d, addresses) {
+			continue
+		}
+		if c == nil || c.Closed > 0 && c.SingleExchange == nil {
+			return ended{}, false
+		}
+		known = true
+		e.opened, e.closed, e.closedHere = e.opened+c.Opened, e.closed+c.Closed, e.closedHere+c.ClosedHere
+		if c.SingleExchange != nil {
+			e.single += *c.SingleExchange
+		}
 	}
-	return gravest(judgements)
+	if o.Observation.UptimeSeconds > 0 {
+		e.openedPerSecond = float64(e.opened) / o.Observation.UptimeSeconds
+	}
+	return e, known && o.Observation.UptimeSeconds > 0
+}
+
+// unshared says that most connections carried one request at most.
+func (e ended) unshared() bool { return provenAbove(e.single, e.closed, majority) }
+
+// judgeRequestsCarried judges one pod by how many requests its connections carried.
+func judgeRequestsCarried(o PodObservation, e ended, answers string) judgement {
+	evidence := map[string]string{
+		"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10),
+		"closedHere": strconv.FormatInt(e.closedHere, 10), "singleExchange": strconv.FormatInt(e.single, 10),
+	}
+	seen := fmt.Sprintf("Pod %s opens %s connections a second", o.Pod, figure.Rate(e.openedPerSecond))
+	carried := fmt.Sprintf("%s of the %s that ended carried one request at most", figure.Count(int(e.single)), figure.Count(int(e.closed)))
+	switch {
+	case o.Observation.UptimeSeconds < timeWaitSeconds:
+		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
+	case e.openedPerSecond < rarelyPerSecond:
+		return pass(seen+".", evidence)
+	case e.unshared() && provenAbove(e.closedHere, e.closed, majority):
+		return fail(Warning, fmt.Sprintf("%s, and %s. The client closed %s itself, although the server answers %s on one connection.",
+			seen, carried, figure.Count(int(e.closedHere)), answers), evidence, cureClientCloses)
+	case e.unshared():
+		return fail(Warning, fmt.Sprintf("%s, and %s, although the server answers %s on one connection. Where the server closes first, the client has asked for it.",
+			seen, carried, answers), evidence, cureClientAsksToClose)
+	case provenBelow(e.single, e.closed, majority):
+		return pass(fmt.Sprintf("%s, but only %s.", seen, carried), evidence)
+	}
+	return unknown(fmt.Sprintf("%s, and %s, which is too near to half of them to tell.", seen, carried))
 }
 
 // judgeLifetime judges one pod by how long its connections live. In a steady state that is the number of open ones
@@ -88,7 +156,7 @@ func judgeLifetime(o PodObservation, addresses []string, answers string) judgeme
 	switch {
 	case lifetimeSeconds >= shortLivedSeconds:
 		return pass(seen+".", evidence)
-	case float64(held.timeWait) < closesFirstShare*opens.perSecond*timeWaitSeconds:
+	case float64(held.timeWait) < majority*opens.perSecond*timeWaitSeconds:
 		return unknown(seen + ". Few of them end in its own TIME_WAIT, so it cannot be told which end closes them.")
 	}
 	return fail(Warning, fmt.Sprintf("%s, and closes them itself (%s in TIME_WAIT), although the server answers %s on one connection.",

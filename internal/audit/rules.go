@@ -4,7 +4,7 @@ import "slices"
 
 // Rules returns all rules, sorted by id: the first digit of an id is its category.
 func Rules() []Rule {
-	return slices.Concat(setupRules(), reuseRules(), portRules())
+	return slices.Concat(setupRules(), reuseRules(), smallPacketRules(), portRules(), throughputRules())
 }
 
 func setupRules() []Rule {
@@ -12,6 +12,13 @@ func setupRules() []Rule {
 		setupShare(),
 		droppedSYN(),
 		handshakeObjective(),
+		listenQueue(),
+		slowAccept(),
+		searchList(),
+		lostQueries(),
+		tlsResumption(),
+		tlsVersion(),
+		certificateExpiry(),
 	}
 }
 
@@ -21,6 +28,11 @@ func reuseRules() []Rule {
 		serverClosesEarly(),
 		responseNotReusable(),
 		clientDoesNotReuse(),
+		idleOrder(),
+		responseDestroyed(),
+		pipeliningUnsafe(),
+		hopByHop(),
+		poolSize(),
 	}
 }
 
@@ -28,5 +40,23 @@ func portRules() []Rule {
 	return []Rule{
 		portHeadroom(),
 		listenerInRange(),
+	}
+}
+
+func smallPacketRules() []Rule {
+	return []Rule{
+		nagleServer(),
+		nagleClient(),
+		tinygrams(),
+	}
+}
+
+func throughputRules() []Rule {
+	return []Rule{
+		windowAfterIdle(),
+		receiveBuffer(),
+		coldTransfers(),
+		pastKnee(),
+		streamsAgainstConnections(),
 	}
 }

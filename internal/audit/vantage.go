@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // perVantage judges each probe's result and returns the gravest judgement, with the vantage named in its message.
@@ -77,24 +75,4 @@ func perPod(in Input, judge func(PodObservation) judgement) judgement {
 		judgements = append(judgements, judge(o))
 	}
 	return gravest(judgements)
-}
-
-// perDestination judges how each observed pod uses each address of the link, and returns the gravest judgement.
-func perDestination(in Input, judge func(PodObservation, result.Destination) judgement) judgement {
-	return perPod(in, func(o PodObservation) judgement {
-		var judgements []judgement
-		for _, d := range o.Observation.Destinations {
-			if !ofLink(d, in.Addresses) {
-				continue
-			}
-			if d.Connections == nil {
-				return unknown(fmt.Sprintf("The observer in pod %s is of a version that does not tell how connections are used.", o.Pod))
-			}
-			judgements = append(judgements, judge(o, d))
-		}
-		if len(judgements) == 0 {
-			return unknown(fmt.Sprintf("No connection of pod %s to this link was seen.", o.Pod))
-		}
-		return gravest(judgements)
-	})
 }

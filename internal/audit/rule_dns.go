@@ -1,0 +1,141 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+func searchList() Rule {
+	return Rule{
+		ID: "CP106", Title: "The DNS search list multiplies the queries of a name",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS, needHandshake},
+		AppliesNot: "Targets that are addresses, and policies that do not ask for the measurement dns.",
+		Why: "A name with fewer dots than the resolver's option ndots, which is 5 in pods, is tried with each domain of the search list before it is tried as it stands, for IPv4 and for IPv6. " +
+			"Every new connection that resolves it waits for answers that the name does not exist, and the DNS servers carry several times the load.",
+		Cures: []string{
+			"Write the name in full with its final dot (api.bank.example. or payments.shop.svc.cluster.local.) in the client's configuration: it is asked for once for each family.",
+			"Set ndots to 1 or 2 in the pod's dnsConfig.options; short names of Services in the same namespace still resolve. Let the client reuse connections or keep answers for their time to live, so that it resolves rarely.",
+		},
+		Source: "resolv.conf(5), ndots and search; Kubernetes documentation, DNS for Services and Pods",
+		judge:  judgeSearchList,
+	}
+}
+
+func judgeSearchList(in Input) judgement {
+	return perName(in, func(p ProbeResult, d *result.DNS) judgement {
+		switch {
+		case d.QueriesPerName == nil || d.QueriesNeeded == nil || *d.QueriesNeeded <= 0:
+			return unknown("How many queries one resolution sends was not found out.")
+		case *d.QueriesPerName <= *d.QueriesNeeded:
+			return pass(fmt.Sprintf("One resolution sends %d queries, no more than the name needs.", *d.QueriesPerName), dnsEvidence(d))
+		}
+		seen := fmt.Sprintf("One resolution sends %d queries, where %d would do", *d.QueriesPerName, *d.QueriesNeeded)
+		if d.Ndots != nil {
+			seen += fmt.Sprintf(" (ndots %d, %d search domains)", *d.Ndots, len(d.Search))
+		}
+		evidence := dnsEvidence(d)
+		if rate, known := busiest(in); known && rate < rarelyPerSecond {
+			return pass(fmt.Sprintf("%s, but the workload's pods open at most %s connections a second each.", seen, figure.Rate(rate)), evidence)
+		}
+		wasted, known := wastedAtLeast(d)
+		if !known {
+			return fail(Info, seen+".", evidence, 0)
+		}
+		evidence["wastedAtLeastMicroseconds"] = fmt.Sprintf("%.0f", wasted)
+		seen += fmt.Sprintf(": about %s of waiting for nothing", figure.Microseconds(wasted))
+		if h := beside(in, p, handshakeSource()); h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High {
+			return fail(Warning, fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 0)
+		}
+		return fail(Info, seen+".", evidence, 0)
+	})
+}
+
+// wastedAtLeast is how long a resolution waits for queries that it does not need, in microseconds: their share of it,
+// since the domains of the search list are tried one after the other.
+func wastedAtLeast(d *result.DNS) (microseconds float64, known bool) {
+	if d.ResolveMicroseconds == nil || d.ResolveMicroseconds.P50Low == nil {
+		return 0, false
+	}
+	return *d.ResolveMicroseconds.P50Low * (1 - float64(*d.QueriesNeeded)/float64(*d.QueriesPerName)), true
+}
+
+func lostQueries() Rule {
+	return Rule{
+		ID: "CP107", Title: "DNS queries are lost",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS},
+		AppliesNot: "Targets that are addresses, and policies that do not ask for the measurement dns.",
+		Why: "A resolver that gets no answer waits for 5 seconds before it asks again, so that one lost datagram makes a request take 5 seconds. " +
+			"On nodes with address translation the usual cause is a race in conntrack, when the queries for IPv4 and IPv6 leave by one socket at the same time.",
+		Cures: []string{
+			"Run NodeLocal DNSCache, which keeps translation out of the way and asks the cluster's DNS over TCP; until then set the options single-request-reopen (glibc) or use-vc in the pod's dnsConfig.",
+			"Look at the DNS servers (CoreDNS: its own errors, CPU throttling, too few replicas) and at conntrack -S (insert_failed).",
+		},
+		Source: "resolv.conf(5), timeout and single-request-reopen; kubernetes/kubernetes#56903",
+		judge:  judgeLostQueries,
+	}
+}
+
+func judgeLostQueries(in Input) judgement {
+	return perName(in, func(_ ProbeResult, d *result.DNS) judgement {
+		if d.Lost == nil || d.Queries == nil {
+			return unknown("How many queries got no answer was not found out.")
+		}
+		evidence := dnsEvidence(d)
+		evidence["queriesLost"], evidence["queries"] = strconv.Itoa(*d.Lost), strconv.Itoa(*d.Queries)
+		switch {
+		case *d.Lost > 0:
+			seen := fmt.Sprintf("%s of %s DNS queries got no answer in time", figure.Count(*d.Lost), figure.Count(*d.Queries))
+			if d.ResolveMicroseconds != nil {
+				seen += fmt.Sprintf("; the slowest resolution took %s", figure.Microseconds(d.ResolveMicroseconds.Max))
+			}
+			return fail(Warning, seen+". A client waits 5 seconds for each unless its resolver is set otherwise.", evidence, 0)
+		case *d.Queries < enoughToSeeNone:
+			return unknown(fmt.Sprintf("%d queries are too few to tell.", *d.Queries))
+		}
+		return pass(fmt.Sprintf("All %s queries were answered, so fewer than %s are lost, with 95 %% confidence.",
+			figure.Count(*d.Queries), figure.Percent(noneOf(*d.Queries))), evidence)
+	})
+}
+
+func dnsEvidence(d *result.DNS) map[string]string {
+	evidence := map[string]string{}
+	if d.QueriesPerName != nil {
+		evidence["queriesPerName"] = strconv.Itoa(*d.QueriesPerName)
+	}
+	if d.QueriesNeeded != nil {
+		evidence["queriesNeeded"] = strconv.Itoa(*d.QueriesNeeded)
+	}
+	if d.ResolveMicroseconds != nil {
+		evidence["resolveP50Microseconds"] = fmt.Sprintf("%.0f", d.ResolveMicroseconds.P50)
+	}
+	return evidence
+}
+
+// perName judges the resolutions of each vantage whose target is a name.
+func perName(in Input, judge func(ProbeResult, *result.DNS) judgement) judgement {
+	return perVantage(in, func(p ProbeResult) judgement {
+		if isAddress(p.Result.Target) {
+			return notApplicable("The target is an address, so that no name is resolved.")
+		}
+		d, missing := figuresOf(in, p, dnsSource())
+		if missing != nil {
+			return *missing
+		}
+		return judge(p, d)
+	})
+}
+
+// isAddress says whether the target was given as an address, so that there is no name to resolve.
+func isAddress(target result.Target) bool {
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err == nil
+}

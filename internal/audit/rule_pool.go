@@ -1,0 +1,95 @@
+package audit
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// poolLookSeconds is how long an observer must have looked before more open connections than were ever busy count as too
+// many: load comes in the bursts of hourly jobs.
+const poolLookSeconds = 3600
+
+// Cures of a pool of the wrong size.
+const (
+	cureLargerPool = iota
+	cureSmallerPool
+)
+
+func poolSize() Rule {
+	return Rule{
+		ID: "CP209", Title: "The client's pool has another size than its load asks for",
+		Category: CategoryReuse, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Links over HTTP/2, gRPC and WebSocket, policies without `from`, and clients that do not reuse connections at all (see CP204).",
+		Why: "By Little's law a client needs as many connections at once as requests arrive a second times the seconds that each takes. " +
+			"A pool that keeps fewer opens and closes the rest for every burst; one that keeps far more holds memory at both ends and leaves connections idle until something on the path cuts them.",
+		Cures: []string{
+			"Let the pool keep as many idle connections as are busy at once (Go: MaxIdleConnsPerHost, 2 by default, with MaxIdleConns above it; Node.js: maxFreeSockets; Apache HttpClient: setDefaultMaxPerRoute; nginx: keepalive in the upstream block; HikariCP: minimumIdle).",
+			"Bound the pool at about twice what is busy at the peak (Go: MaxConnsPerHost; HikariCP: maximumPoolSize; Apache HttpClient: setMaxTotal), never below: requests beyond it wait, or are refused (Envoy answers 503).",
+		},
+		Source: "Little, Operations Research 9 (1961), L = λW",
+		judge:  judgePoolSize,
+	}
+}
+
+func judgePoolSize(in Input) judgement {
+	if speaksHTTP2(in.Protocol) || in.Protocol == "WebSocket" {
+		return notApplicable("Over this link's protocol the load does not decide how many connections it takes.")
+	}
+	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		e, known := endedOf(o, in.Addresses)
+		if known && in.Protocol == protocolHTTP && e.openedPerSecond >= rarelyPerSecond && e.unshared() {
+			return notApplicable("The client does not reuse connections; CP204 says more.")
+		}
+		return judgePool(o, d.Address, c)
+	})
+}
+
+func judgePool(o PodObservation, address string, c *result.Connections) judgement {
+	switch {
+	case c.BusyPeak == nil:
+		return unknown(fmt.Sprintf("The observer in pod %s could not tell how many connections are busy.", o.Pod))
+	case o.Observation.UptimeSeconds < timeWaitSeconds:
+		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
+	case c.OpenPeak == 0:
+		return unknown(fmt.Sprintf("No open connection of pod %s was seen at any look.", o.Pod))
+	}
+	rate := float64(c.Opened) / o.Observation.UptimeSeconds
+	evidence := map[string]string{
+		"pod": o.Pod, "address": address, "open": strconv.Itoa(c.Open), "openPeak": strconv.Itoa(c.OpenPeak), "busyPeak": strconv.Itoa(*c.BusyPeak),
+		"connectionsPerSecond": figure.Rate(rate),
+	}
+	seen := fmt.Sprintf("Pod %s holds %s connections to %s, of which %s at the most were busy within one second of %s",
+		o.Pod, figure.Count(c.Open), address, figure.Count(*c.BusyPeak), looked(o))
+	switch {
+	case overflows(c, rate):
+		evidence["lifetimeP50SecondsAtMost"] = fmt.Sprintf("%.3f", c.LifetimeSecondsAtMost.P50)
+		return fail(Warning, fmt.Sprintf("%s, yet it opens %s a second and closes them itself, half of them within %s: its pool keeps fewer than it needs.",
+			seen, figure.Rate(rate), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6)), evidence, cureLargerPool)
+	case float64(c.Open) <= poolLimit(*c.BusyPeak):
+		return pass(seen+".", evidence)
+	case o.Observation.UptimeSeconds < poolLookSeconds:
+		return unknown(seen + ". That is not long enough to say that it never needs the others.")
+	}
+	return fail(Info, fmt.Sprintf("%s: about %.0f would do.", seen, math.Ceil(poolLimit(*c.BusyPeak))), evidence, cureSmallerPool)
+}
+
+// overflows says that a pool has room for some connections and throws away the rest: several are busy at once, and most of
+// those that end were opened for less than a second and closed by the client.
+func overflows(c *result.Connections, openedPerSecond float64) bool {
+	return openedPerSecond >= rarelyPerSecond && *c.BusyPeak > 1 && c.LifetimeSecondsAtMost != nil &&
+		c.LifetimeSecondsAtMost.P50 < shortLivedSeconds && provenAbove(c.ClosedHere, c.Closed, majority)
+}
+
+// poolLimit is how many connections a pool may hold if so many were busy at the peak: the next peak may be higher by three
+// standard deviations of a count, which is the square root of it, and nothing should be bounded below twice a peak.
+func poolLimit(busyPeak int) float64 {
+	peak := float64(max(busyPeak, 1))
+	return 2 * (peak + 3*math.Sqrt(peak))
+}
+
+// looked says in words for how long an observer has looked.
+func looked(o PodObservation) string { return figure.Microseconds(o.Observation.UptimeSeconds * 1e6) }

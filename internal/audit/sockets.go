@@ -1,0 +1,69 @@
+package audit
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// perUse judges how the connections of each observed pod to each address of the link are used, and returns the
+// gravest judgement.
+func perUse(in Input, judge func(PodObservation, result.Destination, *result.Connections) judgement) judgement {
+	if len(in.Addresses) == 0 && !in.ServerOnly {
+		return unknown("The addresses of the target are not known, so its sockets cannot be told from others.")
+	}
+	return perPod(in, func(o PodObservation) judgement {
+		if o.Observation.Destinations == nil {
+			return unknown(fmt.Sprintf("The sockets of pod %s could not be listed.", o.Pod))
+		}
+		var judgements []judgement
+		for _, d := range o.Observation.Destinations {
+			switch {
+			case !ofLink(d, in.Addresses):
+			case d.Connections == nil:
+				judgements = append(judgements, unknown(fmt.Sprintf("The observer in pod %s is of a version that does not tell how connections are used.", o.Pod)))
+			default:
+				judgements = append(judgements, judge(o, d, d.Connections))
+			}
+		}
+		switch {
+		case len(judgements) > 0:
+			return gravest(judgements)
+		case o.Observation.OtherDestinations != nil:
+			return unknown(fmt.Sprintf("Pod %s has connections to so many addresses that those to this link have no figures of their own.", o.Pod))
+		}
+		return notApplicable("No observed pod holds, or lately held, a connection to this link.")
+	})
+}
+
+// counted is a counter of the kernel's and the time that it is of.
+type counted struct {
+	value int64
+	since string
+}
+
+// counter returns by how much a counter of the pod's namespace grew since the observer began; where that is not told, since
+// the pod was made. It is not known where the kernel does not have the counter.
+func counter(o PodObservation, name string) (c counted, known bool) {
+	if value, known := o.Observation.CounterChanges[name]; known {
+		return counted{value: value, since: "since the observer began to look"}, true
+	}
+	value, known := o.Observation.Counters[name]
+	return counted{value: value, since: "since the pod was made"}, known
+}
+
+// noCounter is the judgement where the kernel, or the observer, does not tell a counter.
+func noCounter(o PodObservation, name string) judgement {
+	return unknown(fmt.Sprintf("The observer in pod %s does not tell the kernel's counter %s.", o.Pod, name))
+}
+
+// setting returns a whole number that is in force in the pod. It is not known where it could not be read.
+func setting(o PodObservation, name string) (value int, known bool) {
+	value, err := strconv.Atoi(o.Observation.Sysctls[name])
+	return value, err == nil
+}
+
+func notRead(o PodObservation, name string) judgement {
+	return unknown(fmt.Sprintf("%s of pod %s could not be read.", name, o.Pod))
+}
