@@ -46,7 +46,8 @@ Each rule judges what was measured on a link. The verdict is
 func page(r audit.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s# %s: %s\n\n", generated, r.ID, r.Title)
-	fmt.Fprintf(&b, "| Category | Gravest severity | Needs |\n| --- | --- | --- |\n| %s | %s | %s |\n\n", r.Category, r.Severity, strings.Join(r.Needs, ", "))
+	fmt.Fprintf(&b, "| Category | Gravest severity | Needs | Helps |\n| --- | --- | --- | --- |\n| %s | %s | %s | %s |\n\n",
+		r.Category, r.Severity, strings.Join(r.Needs, ", "), strings.Join(r.Helps, ", "))
 	fmt.Fprintf(&b, "## Why it matters\n\n%s\n\n## What helps\n\n", r.Why)
 	for i, cure := range r.Cures {
 		fmt.Fprintf(&b, "%d. %s\n", i+1, cure)

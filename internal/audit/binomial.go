@@ -9,9 +9,9 @@ import (
 // errorProbability is how likely a judgement from samples may be wrong.
 const errorProbability = 0.05
 
-// mostTrials bounds the work of a binomial bound. With so many the bound lies within a third of a per cent of what was
+// mostTrials bounds the work of a binomial bound. With so many the bound lies within one per cent of what was
 // seen, and with fewer trials of the same share it only becomes wider.
-const mostTrials = 100_000
+const mostTrials = 10_000
 
 // provenAbove says that so many events in n trials are too unlikely if their share were not above share.
 func provenAbove(events, n int64, share float64) bool {

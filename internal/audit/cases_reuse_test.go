@@ -44,9 +44,11 @@ func reuseCases() []ruleCase {
 		{rule: "CP204", name: "short-lived, but shared", in: pooled(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 15_000, new(int64(800))
 		}), want: Pass, message: "only 800 of the 15,000"},
-		{rule: "CP204", name: "about half are shared", in: pooled(func(c *result.Connections) {
-			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 400, 400, 400, new(int64(205))
-		}), want: Unknown, message: "too near to half"},
+		{rule: "CP204", name: "one request each, but of several segments", in: with(http(probe(reuseOf(60))), func(in *Input) {
+			in.Observations = seen(using(pod("a", 28100, 28096, 470), func(c *result.Connections) {
+				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange, c.ExchangesAtMost = 141_000, 140_900, 140_900, new(int64(800)), &result.Quantiles{P50: 2, P99: 3}
+			}))
+		}), want: Fail, severity: Warning, message: "which live for 8.51 ms on average, and closes them itself"},
 		{rule: "CP204", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass, message: "opens 0.13 connections a second"},
 		{rule: "CP204", name: "a pool, looked at for seconds", in: with(pooled(func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown},
 		{rule: "CP204", name: "TLS makes every connection look shared, so lifetimes decide", in: over(protocolHTTPS, with(http(probe(reuseOf(60))), func(in *Input) {
@@ -81,7 +83,7 @@ func reuseCases() []ruleCase {
 		{rule: "CP204", name: "no workload", in: with(http(probe(reuseOf(60))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
 		{rule: "CP205", name: "Node.js behind a load balancer that keeps connections for a minute", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4.9} }),
-			want: Fail, severity: Warning, message: "The other end closes a connection after 4.9 to 5.0 s of silence, consistent with Node.js or Apache or uvicorn (its Keep-Alive header says 5 s), and connections of pod a are idle for 4.9 s or longer: it has to let go of them by 4.7 s."},
+			want: Fail, severity: Warning, message: "The other end closes a connection after 4.9 to 5.0 s of silence, consistent with Node.js or Apache or uvicorn (its Keep-Alive header says 5 s), and connections of pod a are idle for 4.9 s or longer. To be safe it has to let go of them by 4.7 s, or the other end has to wait longer."},
 		{rule: "CP205", name: "the server ends what was idle", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 75, P99: 900}
 		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
@@ -100,7 +102,8 @@ func reuseCases() []ruleCase {
 		{rule: "CP205", name: "the observer has just begun", in: with(chain(cutAfter(59.9, 60, result.CutFIN), func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown, message: "Too few"},
 		{rule: "CP205", name: "not found out", in: chain(result.Idle{Meta: measured()}, func(*result.Connections) {}), want: Unknown},
 		{rule: "CP205", name: "forgotten silently", in: chain(cutAfter(899.9, 900, result.CutBlackHole), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4000} }), want: NotApplicable},
-		{rule: "CP205", name: "WebSocket", in: over("WebSocket", http(probe(cutAfter(4.9, 5, result.CutFIN)))), want: NotApplicable},
+		{rule: "CP205", name: "WebSocket", in: over(protocolWebSocket, http(probe(cutAfter(4.9, 5, result.CutFIN)))), want: NotApplicable},
+		{rule: "CP205", name: "gRPC", in: over(protocolGRPC, http(probe(cutAfter(4.9, 5, result.CutFIN)))), want: NotApplicable, message: "GOAWAY"},
 		{rule: "CP205", name: "no workload", in: with(http(probe(cutAfter(4.9, 5, result.CutFIN))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
 		{rule: "CP206", name: "destroyed by a reset", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(true), LingerSeconds: new(0.0), Truncated: new(false)})), want: Fail, severity: Warning,
@@ -131,9 +134,9 @@ func reuseCases() []ruleCase {
 			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere = 6, 26, new(20), 12_000, 11_990, 11_990
 			c.LifetimeSecondsAtMost, c.SingleExchange = &result.Quantiles{P50: 0.04, P99: 12}, new(int64(900))
 		}), want: Fail, severity: Warning,
-			message: "Pod a holds 6 connections to 198.18.96.7:80, of which 20 at the most were busy within one second of 300 s, yet it opens 40 a second and closes them itself, half of them within 40 ms: its pool keeps fewer than it needs."},
+			message: "Pod a holds 6 connections to 198.18.96.7:80; at most 20 were busy within one second in 300 s. Yet it opens 40 a second and closes them itself, half of them within 40 ms: its pool keeps fewer than it needs."},
 		{rule: "CP209", name: "a pool of 400 for a load of six", in: with(pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 }), want: Fail, severity: Info,
-			message: "Pod a holds 400 connections to 198.18.96.7:80, of which 6 at the most were busy within one second of 7200 s: about 27 would do."},
+			message: "Pod a holds 400 connections to 198.18.96.7:80; at most 6 were busy within one second in 7200 s. About 27 would do."},
 		{rule: "CP209", name: "a pool that is large for five minutes", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), want: Unknown, message: "not long enough"},
 		{rule: "CP209", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass},
 		{rule: "CP209", name: "a database", in: over("TCP", pooled(func(*result.Connections) {})), want: Pass},
@@ -143,6 +146,11 @@ func reuseCases() []ruleCase {
 		{rule: "CP209", name: "no connection is reused", in: pooled(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 141_000, 140_900, 140_900, new(int64(140_880))
 		}), want: NotApplicable, message: "CP204"},
+		{rule: "CP209", name: "no connection is reused, over TLS", in: over(protocolHTTPS, with(http(), func(in *Input) {
+			in.Observations = seen(using(pod("a", 28100, 28096, 470), func(c *result.Connections) {
+				c.BusyPeak, c.LifetimeSecondsAtMost = new(8), &result.Quantiles{P50: 0.01, P99: 0.1}
+			}))
+		})), want: NotApplicable, message: "CP204"},
 		{rule: "CP209", name: "gRPC", in: over(protocolGRPC, pooled(func(*result.Connections) {})), want: NotApplicable},
 		{rule: "CP209", name: "no observer", in: http(), want: Unknown},
 	}

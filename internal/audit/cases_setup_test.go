@@ -89,12 +89,14 @@ func setupCases() []ruleCase {
 		{rule: "CP104", name: "the workload's own listener, Linkerd's 128", in: with(http(), func(in *Input) {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:4143", 31, 128))
 			in.Observations[0].Observation.Sysctls[sysctlSomaxconn] = "4096"
-		}), want: Fail, severity: Error, message: "31 connections found a listen queue of pod a full since the observer began to look. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
+			in.Observations[0].Observation.CounterChanges[counterPassiveOpens] = 900
+		}), want: Fail, severity: Error, message: "31 connections found a listen queue of pod a full since the observer began to look. It accepted 900. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
 		{rule: "CP104", name: "since the pod was made", in: with(http(), func(in *Input) {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 31, 128))
 			o := &in.Observations[0].Observation
 			o.Counters, o.CounterChanges, o.Listeners = o.CounterChanges, nil, nil
-		}), want: Fail, severity: Error, message: "full since the pod was made"},
+			o.Counters[counterPassiveOpens] = 90_000
+		}), want: Fail, severity: Warning, message: "full since the pod was made"},
 		{rule: "CP104", name: "none was full", in: with(http(), func(in *Input) { in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 0, 128)) }), want: Pass},
 		{rule: "CP104", name: "none was full beside the server", in: http(probe(backlogOf(0, 128, 4096))), want: Pass, message: "no connection found it full"},
 		{rule: "CP104", name: "counter not read", in: with(http(), func(in *Input) { in.Observations = seen(pod("a", 0, 0, 0)) }), want: Unknown, message: "TcpExt.ListenOverflows"},
@@ -125,10 +127,12 @@ func setupCases() []ruleCase {
 		{rule: "CP105", name: "nothing is kept", in: http(probe(handshakeOf(10, 0), closed(result.CloseAnnounced))), want: NotApplicable},
 
 		{rule: "CP106", name: "ndots 5 and a name outside", in: named(probe(handshakeOf(10, 0), names(10, 2, 0))), want: Fail, severity: Warning,
-			message: "One resolution sends 10 queries, where 2 would do (ndots 5, 4 search domains): about 1.6 ms of waiting for nothing, longer than connect() takes (130 µs)."},
+			message: "Resolving api.bank.example sends 10 queries, where 2 would do (ndots 5, 4 search domains): about 1.6 ms of waiting for nothing, longer than connect() takes (130 µs)."},
 		{rule: "CP106", name: "a far server", in: named(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = distribution(20e3, 30e3, 40e3) }), names(10, 2, 0))), want: Fail, severity: Info,
 			message: "waiting for nothing."},
-		{rule: "CP106", name: "no interval", in: named(probe(names(10, 2, 0), with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = nil }))), want: Fail, severity: Info},
+		{rule: "CP106", name: "a Service, as the probe names it", in: with(named(probe(handshakeOf(10, 0), names(6, 2, 0))), func(in *Input) { in.Probes[0].Result.Target.URL = "http://payments.shop.svc:80/" }),
+			want: Fail, severity: Info, message: "about 1.33 ms of waiting for nothing, if the workload names the Service as the probe does."},
+		{rule: "CP106", name: "no interval", in: named(probe(with(names(10, 2, 0), func(d *result.DNS) { d.ResolveMicroseconds.P50Low = nil }))), want: Fail, severity: Info},
 		{rule: "CP106", name: "no more than needed", in: named(probe(names(2, 2, 0))), want: Pass},
 		{rule: "CP106", name: "connections are rarely opened", in: with(named(probe(names(10, 2, 0))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
 		{rule: "CP106", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
@@ -163,8 +167,10 @@ func setupCases() []ruleCase {
 
 		{rule: "CP110", name: "expired", in: secure(valid("2026-08-01T00:00:00Z", "2026-10-30T00:00:00Z")), want: Fail, severity: Error, message: "expired on 2026-10-30 UTC"},
 		{rule: "CP110", name: "not renewed with a week left of 90 days", in: secure(valid("2026-08-10T00:00:00Z", "2026-11-08T12:30:00Z")), want: Fail, severity: Warning,
-			message: "expires on 2026-11-08 12:30 UTC. Five sixths of its validity have gone by"},
+			message: "expires on 2026-11-08 12:30 UTC. It was valid since 2026-08-10 UTC and should have been renewed by now."},
 		{rule: "CP110", name: "a mesh's certificate of one day", in: secure(valid("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")), want: Pass},
+		{rule: "CP110", name: "six weeks of a year", in: secure(valid("2025-12-15T00:00:00Z", "2026-12-15T00:00:00Z")), want: Pass},
+		{rule: "CP110", name: "three weeks of a year", in: secure(valid("2025-11-22T00:00:00Z", "2026-11-22T00:00:00Z")), want: Fail, severity: Warning},
 		{rule: "CP110", name: "a year", in: secure(valid("2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z")), want: Pass, message: "until 2027-06-01 UTC"},
 		{rule: "CP110", name: "the begin is not known", in: secure(valid("", "2026-11-08T12:30:00Z")), want: Unknown, message: "valid until 2026-11-08"},
 		{rule: "CP110", name: "the time is not known", in: with(secure(valid("2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z")), func(in *Input) { in.Now = time.Time{} }), want: Unknown},

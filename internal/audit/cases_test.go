@@ -82,10 +82,14 @@ func distribution(p50, p99, most float64) *result.Distribution {
 }
 
 func handshakeOf(sharePercent float64, retransmissions int) result.Handshake {
-	return result.Handshake{
+	h := result.Handshake{
 		Meta: measured(), ConnectMicroseconds: distribution(130, 400, 900), KernelRTTMicroseconds: distribution(100, 300, 800),
 		SynRetransmissions: &retransmissions, SetupSharePercent: &sharePercent,
 	}
+	if retransmissions > 0 {
+		h.ConnectMicroseconds.Max = 1.03e6
+	}
+	return h
 }
 
 // reuseOf is a server that kept the connection for all requests that the probe made.

@@ -11,6 +11,8 @@ type Rule struct {
 	Severity Severity
 	// Needs names what must have been measured: measurements of the probe, or observer.
 	Needs []string
+	// Helps names what makes the judgement more exact if it was measured too.
+	Helps []string
 	// AppliesNot says when the rule has nothing to say about a link.
 	AppliesNot string
 	// Why says in a sentence or two what goes wrong, and by which mechanism.

@@ -58,12 +58,19 @@ func judgeClientDoesNotReuse(in Input) judgement {
 		return kept
 	}
 	answers := kept.evidence[serverAnswers]
-	return perPod(in, func(o PodObservation) judgement {
-		if e, known := endedOf(o, in.Addresses); known && in.Protocol == protocolHTTP {
-			return judgeRequestsCarried(o, e, answers)
+	return perPod(in, func(o PodObservation) judgement { return judgeSharing(in, o, answers) })
+}
+
+// judgeSharing judges whether one pod uses a connection for more than one request, to a server that answers so many on one:
+// by how many its connections carried, where that can be told, else by how long they lived.
+func judgeSharing(in Input, o PodObservation, answers string) judgement {
+	// A TLS handshake looks like a request and its answer.
+	if e, known := endedOf(o, in.Addresses); known && in.Protocol == protocolHTTP {
+		if j, told := judgeRequestsCarried(o, e, answers); told {
+			return j
 		}
-		return judgeLifetime(o, in.Addresses, answers)
-	})
+	}
+	return judgeLifetime(o, in.Addresses, answers)
 }
 
 // ended are the connections of a pod to a link that ended while its observer looked.
@@ -71,6 +78,8 @@ type ended struct {
 	opened, closed, closedHere int64
 	// single carried one request at most.
 	single int64
+	// exchanges is the lowest median of how many requests they can have carried, 0 if none ended.
+	exchanges float64
 	// openedPerSecond is over the whole time that the observer looked.
 	openedPerSecond float64
 }
@@ -91,6 +100,9 @@ func endedOf(o PodObservation, addresses []string) (e ended, known bool) {
 		if c.SingleExchange != nil {
 			e.single += *c.SingleExchange
 		}
+		if q := c.ExchangesAtMost; q != nil && (e.exchanges == 0 || q.P50 < e.exchanges) {
+			e.exchanges = q.P50
+		}
 	}
 	if o.Observation.UptimeSeconds > 0 {
 		e.openedPerSecond = float64(e.opened) / o.Observation.UptimeSeconds
@@ -101,8 +113,12 @@ func endedOf(o PodObservation, addresses []string) (e ended, known bool) {
 // unshared says that most connections carried one request at most.
 func (e ended) unshared() bool { return provenAbove(e.single, e.closed, majority) }
 
-// judgeRequestsCarried judges one pod by how many requests its connections carried.
-func judgeRequestsCarried(o PodObservation, e ended, answers string) judgement {
+// sharedExchanges is how many exchanges at the most mean more than one request: a request and its answer of 14 kB each look
+// like ten.
+const sharedExchanges = 10
+
+// judgeRequestsCarried judges one pod by how many requests its connections carried, if that tells.
+func judgeRequestsCarried(o PodObservation, e ended, answers string) (j judgement, told bool) {
 	evidence := map[string]string{
 		"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10),
 		"closedHere": strconv.FormatInt(e.closedHere, 10), "singleExchange": strconv.FormatInt(e.single, 10),
@@ -111,19 +127,19 @@ func judgeRequestsCarried(o PodObservation, e ended, answers string) judgement {
 	carried := fmt.Sprintf("%s of the %s that ended carried one request at most", figure.Count(int(e.single)), figure.Count(int(e.closed)))
 	switch {
 	case o.Observation.UptimeSeconds < timeWaitSeconds:
-		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
+		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds)), true
 	case e.openedPerSecond < rarelyPerSecond:
-		return pass(seen+".", evidence)
+		return pass(seen+".", evidence), true
 	case e.unshared() && provenAbove(e.closedHere, e.closed, majority):
 		return fail(Warning, fmt.Sprintf("%s, and %s. The client closed %s itself, although the server answers %s on one connection.",
-			seen, carried, figure.Count(int(e.closedHere)), answers), evidence, cureClientCloses)
+			seen, carried, figure.Count(int(e.closedHere)), answers), evidence, cureClientCloses), true
 	case e.unshared():
 		return fail(Warning, fmt.Sprintf("%s, and %s, although the server answers %s on one connection. Where the server closes first, the client has asked for it.",
-			seen, carried, answers), evidence, cureClientAsksToClose)
-	case provenBelow(e.single, e.closed, majority):
-		return pass(fmt.Sprintf("%s, but only %s.", seen, carried), evidence)
+			seen, carried, answers), evidence, cureClientAsksToClose), true
+	case e.exchanges >= sharedExchanges:
+		return pass(fmt.Sprintf("%s, but only %s.", seen, carried), evidence), true
 	}
-	return unknown(fmt.Sprintf("%s, and %s, which is too near to half of them to tell.", seen, carried))
+	return judgement{}, false
 }
 
 // judgeLifetime judges one pod by how long its connections live. In a steady state that is the number of open ones

@@ -66,7 +66,7 @@ func atKnee(m *result.Parallel) string {
 	for i, level := range m.Levels {
 		if level.Connections == *m.Knee && i+1 < len(m.Levels) {
 			next := m.Levels[i+1]
-			return fmt.Sprintf(" (%s requests a second with a median of %s; with %s %s and %s)", figure.Rate(level.RequestsPerSecond), figure.Microseconds(level.P50Microseconds),
+			return fmt.Sprintf(" (%s requests a second with a median of %s; with %s: %s and %s)", figure.Rate(level.RequestsPerSecond), figure.Microseconds(level.P50Microseconds),
 				figure.Count(next.Connections), figure.Rate(next.RequestsPerSecond), figure.Microseconds(next.P50Microseconds))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -13,7 +14,8 @@ import (
 func searchList() Rule {
 	return Rule{
 		ID: "CP106", Title: "The DNS search list multiplies the queries of a name",
-		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS, needHandshake},
+		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS},
+		Helps:      []string{needHandshake, needObserver},
 		AppliesNot: "Targets that are addresses, and policies that do not ask for the measurement dns.",
 		Why: "A name with fewer dots than the resolver's option ndots, which is 5 in pods, is tried with each domain of the search list before it is tried as it stands, for IPv4 and for IPv6. " +
 			"Every new connection that resolves it waits for answers that the name does not exist, and the DNS servers carry several times the load.",
@@ -32,9 +34,9 @@ func judgeSearchList(in Input) judgement {
 		case d.QueriesPerName == nil || d.QueriesNeeded == nil || *d.QueriesNeeded <= 0:
 			return unknown("How many queries one resolution sends was not found out.")
 		case *d.QueriesPerName <= *d.QueriesNeeded:
-			return pass(fmt.Sprintf("One resolution sends %d queries, no more than the name needs.", *d.QueriesPerName), dnsEvidence(d))
+			return pass(fmt.Sprintf("Resolving %s sends %d queries, no more than it needs.", host(p), *d.QueriesPerName), dnsEvidence(d))
 		}
-		seen := fmt.Sprintf("One resolution sends %d queries, where %d would do", *d.QueriesPerName, *d.QueriesNeeded)
+		seen := fmt.Sprintf("Resolving %s sends %d queries, where %d would do", host(p), *d.QueriesPerName, *d.QueriesNeeded)
 		if d.Ndots != nil {
 			seen += fmt.Sprintf(" (ndots %d, %d search domains)", *d.Ndots, len(d.Search))
 		}
@@ -48,12 +50,18 @@ func judgeSearchList(in Input) judgement {
 		}
 		evidence["wastedAtLeastMicroseconds"] = fmt.Sprintf("%.0f", wasted)
 		seen += fmt.Sprintf(": about %s of waiting for nothing", figure.Microseconds(wasted))
-		if h := beside(in, p, handshakeSource()); h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High {
+		switch h := beside(in, p, handshakeSource()); {
+		case strings.HasSuffix(host(p), serviceSuffix):
+			return fail(Info, seen+", if the workload names the Service as the probe does.", evidence, 0)
+		case h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High:
 			return fail(Warning, fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 0)
 		}
 		return fail(Info, seen+".", evidence, 0)
 	})
 }
+
+// serviceSuffix ends the names that Services are probed by, without the cluster's domain, which the operator does not know.
+const serviceSuffix = ".svc"
 
 // wastedAtLeast is how long a resolution waits for queries that it does not need, in microseconds: their share of it,
 // since the domains of the search list are tried one after the other.
@@ -119,7 +127,7 @@ func dnsEvidence(d *result.DNS) map[string]string {
 // perName judges the resolutions of each vantage whose target is a name.
 func perName(in Input, judge func(ProbeResult, *result.DNS) judgement) judgement {
 	return perVantage(in, func(p ProbeResult) judgement {
-		if isAddress(p.Result.Target) {
+		if isAddress(p) {
 			return notApplicable("The target is an address, so that no name is resolved.")
 		}
 		d, missing := figuresOf(in, p, dnsSource())
@@ -131,11 +139,16 @@ func perName(in Input, judge func(ProbeResult, *result.DNS) judgement) judgement
 }
 
 // isAddress says whether the target was given as an address, so that there is no name to resolve.
-func isAddress(target result.Target) bool {
-	u, err := url.Parse(target.URL)
-	if err != nil {
-		return false
-	}
-	_, err = netip.ParseAddr(u.Hostname())
+func isAddress(p ProbeResult) bool {
+	_, err := netip.ParseAddr(host(p))
 	return err == nil
+}
+
+// host is the host of the target's URL, empty if it has none.
+func host(p ProbeResult) string {
+	u, err := url.Parse(p.Result.Target.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }

@@ -20,8 +20,9 @@ const (
 func droppedSYN() Rule {
 	return Rule{
 		ID: "CP102", Title: "SYNs are dropped",
-		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake, needBacklog, needIdentity, needTimeWait},
-		AppliesNot: "Policies that do not ask for the measurement handshake. The other measurements only tell which end is to blame.",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
+		Helps:      []string{needBacklog, needIdentity, needTimeWait, needObserver},
+		AppliesNot: "Policies that do not ask for the measurement handshake.",
 		Why: "A SYN that gets no answer is sent again after one second at the earliest, so that a connect of microseconds takes seconds. " +
 			"It was lost on the path, or the listener's accept queue was full and the kernel dropped it, or address translation gave the connection a port that the server still holds in TIME_WAIT.",
 		Cures: []string{

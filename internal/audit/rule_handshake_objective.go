@@ -17,7 +17,7 @@ func handshakeObjective() Rule {
 		ID: "CP103", Title: "The 99th percentile of connect() misses its objective",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
 		AppliesNot: "Policies without the objective handshakeP99Microseconds, or that do not ask for the measurement handshake.",
-		Why: "You set the objective handshakeP99Microseconds. It is judged by the exact binomial distribution with 95 % confidence, " +
+		Why: "You set the objective handshakeP99Microseconds; it is judged by the exact binomial distribution with 95 % confidence, " +
 			"which takes 299 connects, over all vantages, to prove that it is met if none is above it, and 473 if one is. " +
 			"The probe makes 299 from each node if its limits allow it.",
 		Cures: []string{

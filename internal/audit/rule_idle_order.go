@@ -29,13 +29,14 @@ const (
 func idleOrder() Rule {
 	return Rule{
 		ID: "CP205", Title: "Idle connections are closed by the server before the client lets go of them",
-		Category: CategoryReuse, Severity: Warning, Needs: []string{needIdle, needObserver, needReuse, needHandshake, needIdentity},
-		AppliesNot: "WebSocket links, policies without `from` or that do not ask for the measurement idle, and paths that forget connections silently, where no close crosses a request.",
+		Category: CategoryReuse, Severity: Warning, Needs: []string{needIdle, needObserver},
+		Helps:      []string{needReuse, needHandshake, needIdentity},
+		AppliesNot: "HTTP/2 and gRPC, where a GOAWAY tells which requests may be repeated, WebSocket, policies without `from` or that do not ask for the measurement idle, and paths that forget connections silently, where no close crosses a request.",
 		Why: "A request that the client sends while the server's close is on its way meets a closed connection: a proxy answers 502, a client reports a reset, and only what is idempotent may be repeated. " +
 			"It cannot happen if along the chain each hop lets go of idle connections before the next one does: client < sidecar < load balancer < server.",
 		Cures: []string{
 			"Raise the server's idle time above the client's (Node.js: server.keepAliveTimeout, with headersTimeout above it; nginx: keepalive_timeout; Apache: KeepAliveTimeout; gunicorn: --keep-alive; uvicorn: --timeout-keep-alive; Tomcat: keepAliveTimeout); that opens no more connections than before.",
-			"Let the client drop idle connections earlier (Go: IdleConnTimeout; Istio: connectionPool.http.idleTimeout; Envoy: common_http_protocol_options.idle_timeout; nginx: keepalive_timeout of the upstream; Apache HttpClient: evictIdleConnections), and repeat requests that are idempotent.",
+			"Let the client drop idle connections earlier (Go: IdleConnTimeout; Istio: connectionPool.http.idleTimeout; Envoy: common_http_protocol_options.idle_timeout; nginx: keepalive_timeout of the upstream; Apache HttpClient: evictIdleConnections; HikariCP: maxLifetime), and repeat requests that are idempotent.",
 			"Raise the server's idle time above that of the proxy before it (Node.js: server.keepAliveTimeout, with headersTimeout above it), or lower the proxy's towards the server (Istio: connectionPool.http.idleTimeout; Envoy: idle_timeout, 1 h by default, of the cluster; nginx: keepalive_timeout of the upstream).",
 		},
 		Source: "RFC 9112 sections 9.3.1 (retrying requests) and 9.5 (failures and timeouts); nodejs/node#27363, envoyproxy/envoy#28105, istio/istio#55138",
@@ -44,8 +45,11 @@ func idleOrder() Rule {
 }
 
 func judgeIdleOrder(in Input) judgement {
-	if in.Protocol == "WebSocket" {
+	switch {
+	case in.Protocol == protocolWebSocket:
 		return notApplicable("WebSocket connections are not pooled.")
+	case speaksHTTP2(in.Protocol):
+		return notApplicable("Over HTTP/2 a server says with a GOAWAY which requests it has not begun, so that a client can repeat them.")
 	}
 	return perFigures(in, idleSource(), func(p ProbeResult, idle *result.Idle) judgement {
 		return gravest([]judgement{judgeClientIdle(in, p, idle), judgeProxyIdle(in, p, idle)})
@@ -82,11 +86,11 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 	evidence["pod"], evidence["idleP99Seconds"] = client.pod, fmt.Sprintf("%.1f", client.p99Seconds)
 	switch {
 	case client.p99Seconds >= limit:
-		return fail(Warning, fmt.Sprintf("%s, and connections of pod %s are idle for %s or longer: it has to let go of them by %.1f s.",
+		return fail(Warning, fmt.Sprintf("%s, and connections of pod %s are idle for %s or longer. To be safe it has to let go of them by %.1f s, or the other end has to wait longer.",
 			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cureRaiseServer)
 	case client.outlivedAndClosed(cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
-		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s: the client should let go first, by %.1f s.",
+		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
 			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cureRaiseServer)
 	case !client.enough:
 		return unknown(fmt.Sprintf("%s. Too few connections of the workload were seen for long enough to tell for how long it keeps idle ones.", seen))

@@ -12,6 +12,8 @@ const (
 	// counterListenOverflows counts, over a whole network namespace, the connections that found an accept queue full
 	// (Documentation/networking/snmp_counter.rst).
 	counterListenOverflows = "TcpExt.ListenOverflows"
+	// counterPassiveOpens counts the connections that were accepted in it.
+	counterPassiveOpens = "Tcp.PassiveOpens"
 	// sysctlSomaxconn caps what an application asks listen() for (listen(2)).
 	sysctlSomaxconn = "net.core.somaxconn"
 )
@@ -73,7 +75,8 @@ func judgeBacklog(b *result.Backlog) judgement {
 	return fail(Error, fmt.Sprintf("%s. %s connections found a queue full in %.0f seconds. %s", seen, figure.Count(int(*b.Overflows)), b.ElapsedSeconds, binds), evidence, cure)
 }
 
-// judgeListenersOf judges the queues of an observed pod.
+// judgeListenersOf judges the queues of an observed pod. What more than one connection in a hundred meets is an error: a
+// 99th percentile of a second or more.
 func judgeListenersOf(o PodObservation) judgement {
 	full, told := counter(o, counterListenOverflows)
 	if !told {
@@ -82,11 +85,19 @@ func judgeListenersOf(o PodObservation) judgement {
 	evidence := map[string]string{"pod": o.Pod, "overflows": strconv.FormatInt(full.value, 10)}
 	seen := fmt.Sprintf("%s connections found a listen queue of pod %s full %s.", figure.Count(int(full.value)), o.Pod, full.since)
 	fullest, ok := fullestListener(o.Observation.Listeners)
+	severity := Warning
+	if accepted, known := counter(o, counterPassiveOpens); known {
+		evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
+		seen += fmt.Sprintf(" It accepted %s.", figure.Count(int(accepted.value)))
+		if provenAbove(full.value, full.value+accepted.value, objectiveShare) {
+			severity = Error
+		}
+	}
 	switch {
 	case full.value == 0:
 		return pass(seen, evidence)
 	case !ok:
-		return fail(Error, seen, evidence, cureAcceptFaster)
+		return fail(severity, seen, evidence, cureAcceptFaster)
 	}
 	evidence["address"], evidence["queueLimit"], evidence["queuePeak"] = fullest.Address, strconv.Itoa(fullest.QueueLimit), strconv.Itoa(fullest.QueuePeak)
 	var somaxconn *int
@@ -94,7 +105,7 @@ func judgeListenersOf(o PodObservation) judgement {
 		somaxconn = &value
 	}
 	binds, cure := binding(fullest.QueueLimit, somaxconn)
-	return fail(Error, fmt.Sprintf("%s The fullest is %s, which holds %s and had %s waiting at a look. %s",
+	return fail(severity, fmt.Sprintf("%s The fullest is %s, which holds %s and had %s waiting at a look. %s",
 		seen, fullest.Address, figure.Count(fullest.QueueLimit), figure.Count(fullest.QueuePeak), binds), evidence, cure)
 }
 

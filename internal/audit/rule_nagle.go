@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
@@ -121,8 +122,8 @@ func judgeTinygrams(in Input) judgement {
 			"pod": o.Pod, "address": d.Address, "exchangesP50AtMost": fmt.Sprintf("%.0f", exchanges),
 			"bytesSentEachAtMost": fmt.Sprintf("%.0f", sent), "bytesReceivedEachAtMost": fmt.Sprintf("%.0f", received),
 		}
-		seen := fmt.Sprintf("Connections of pod %s to %s carry about %s exchanges each, of at most %.0f bytes out and %.0f bytes in",
-			o.Pod, d.Address, figure.Count(int(exchanges)), sent, received)
+		seen := fmt.Sprintf("Connections of pod %s to %s carry about %s exchanges each, of at most %s bytes out and %s bytes in",
+			o.Pod, d.Address, figure.Count(int(exchanges)), figure.Count(int(math.Ceil(sent))), figure.Count(int(math.Ceil(received))))
 		if exchanges >= enoughToSeeNone && sent < headerBytes && received < headerBytes {
 			return fail(Info, fmt.Sprintf("%s, less than the %d bytes of headers of each.", seen, headerBytes), evidence, 0)
 		}

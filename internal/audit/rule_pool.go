@@ -36,12 +36,11 @@ func poolSize() Rule {
 }
 
 func judgePoolSize(in Input) judgement {
-	if speaksHTTP2(in.Protocol) || in.Protocol == "WebSocket" {
+	if speaksHTTP2(in.Protocol) || in.Protocol == protocolWebSocket {
 		return notApplicable("Over this link's protocol the load does not decide how many connections it takes.")
 	}
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
-		e, known := endedOf(o, in.Addresses)
-		if known && in.Protocol == protocolHTTP && e.openedPerSecond >= rarelyPerSecond && e.unshared() {
+		if speaksHTTP1(in.Protocol) && judgeSharing(in, o, "").result == Fail {
 			return notApplicable("The client does not reuse connections; CP204 says more.")
 		}
 		return judgePool(o, d.Address, c)
@@ -62,19 +61,19 @@ func judgePool(o PodObservation, address string, c *result.Connections) judgemen
 		"pod": o.Pod, "address": address, "open": strconv.Itoa(c.Open), "openPeak": strconv.Itoa(c.OpenPeak), "busyPeak": strconv.Itoa(*c.BusyPeak),
 		"connectionsPerSecond": figure.Rate(rate),
 	}
-	seen := fmt.Sprintf("Pod %s holds %s connections to %s, of which %s at the most were busy within one second of %s",
+	seen := fmt.Sprintf("Pod %s holds %s connections to %s; at most %s were busy within one second in %s",
 		o.Pod, figure.Count(c.Open), address, figure.Count(*c.BusyPeak), looked(o))
 	switch {
 	case overflows(c, rate):
 		evidence["lifetimeP50SecondsAtMost"] = fmt.Sprintf("%.3f", c.LifetimeSecondsAtMost.P50)
-		return fail(Warning, fmt.Sprintf("%s, yet it opens %s a second and closes them itself, half of them within %s: its pool keeps fewer than it needs.",
+		return fail(Warning, fmt.Sprintf("%s. Yet it opens %s a second and closes them itself, half of them within %s: its pool keeps fewer than it needs.",
 			seen, figure.Rate(rate), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6)), evidence, cureLargerPool)
 	case float64(c.Open) <= poolLimit(*c.BusyPeak):
 		return pass(seen+".", evidence)
 	case o.Observation.UptimeSeconds < poolLookSeconds:
 		return unknown(seen + ". That is not long enough to say that it never needs the others.")
 	}
-	return fail(Info, fmt.Sprintf("%s: about %.0f would do.", seen, math.Ceil(poolLimit(*c.BusyPeak))), evidence, cureSmallerPool)
+	return fail(Info, fmt.Sprintf("%s. About %.0f would do.", seen, math.Ceil(poolLimit(*c.BusyPeak))), evidence, cureSmallerPool)
 }
 
 // overflows says that a pool has room for some connections and throws away the rest: several are busy at once, and most of

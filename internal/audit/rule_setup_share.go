@@ -18,6 +18,7 @@ func setupShare() Rule {
 	return Rule{
 		ID: "CP101", Title: "Setting the connection up dominates small transactions",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake, needReuse},
+		Helps:      []string{needObserver},
 		AppliesNot: "Links over which the probe makes no HTTP/1 request, and policies that do not ask for the measurement handshake.",
 		Why: "A new connection costs a round trip before the first byte of a request can leave. " +
 			"Where every small request pays for it, most of its time is spent on saying hello.",

@@ -14,8 +14,9 @@ const slowStartRounds = 7
 func slowAccept() Rule {
 	return Rule{
 		ID: "CP105", Title: "The server takes up new connections slowly",
-		Category: CategorySetup, Severity: Warning, Needs: []string{needReuse, needHandshake, needSlowStart},
-		AppliesNot: "Links that are not HTTP/1, policies that do not ask for the measurements reuse and handshake (slowStart makes it more exact), and servers that keep no connection, whose first requests there is nothing to compare with.",
+		Category: CategorySetup, Severity: Warning, Needs: []string{needReuse, needHandshake},
+		Helps:      []string{needSlowStart, needObserver},
+		AppliesNot: "Links that are not HTTP/1, policies that do not ask for the measurements reuse and handshake, and servers that keep no connection, whose first requests there is nothing to compare with.",
 		Why: "The kernel sets connections up by itself, so a connect is fast even if the application is slow to accept. " +
 			"What a first request takes beyond the set-up and beyond the same request on a kept connection is spent waiting for the application to take the connection up, or on what it does for each new one.",
 		Cures: []string{

@@ -10,9 +10,13 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// renewalShare is the part of a certificate's validity that is left when its renewal is overdue: half of the third that is
-// left when ACME clients and cert-manager renew, so that short-lived certificates are not held to months.
-const renewalShare = 1.0 / 6
+const (
+	// renewalShare is the part of a certificate's validity that is left when its renewal is overdue: half of the third that
+	// is left when ACME clients and cert-manager renew, so that short-lived certificates are not held to months.
+	renewalShare = 1.0 / 6
+	// renewalDays is how long before the end even a certificate of years has to be renewed: when authorities remind of it.
+	renewalDays = 30
+)
 
 // withoutTLS is why rules about TLS have nothing to say about other links.
 const withoutTLS = "Connections of this link begin without TLS."
@@ -36,6 +40,7 @@ func tlsResumption() Rule {
 	return Rule{
 		ID: "CP108", Title: "TLS sessions are not resumed",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
+		Helps:      []string{needObserver},
 		AppliesNot: "Links without TLS, and policies that do not ask for the measurement handshake.",
 		Why: "A full TLS handshake makes the server sign and the client verify a chain of certificates; with a session ticket both can skip that, and over TLS 1.2 a round trip too. " +
 			"Replicas that do not share the key of their tickets refuse those of each other, so that connections spread over them pay the full price.",
@@ -126,7 +131,7 @@ func certificateExpiry() Rule {
 		Category: CategorySetup, Severity: Error, Needs: []string{needHandshake},
 		AppliesNot: "Links without TLS, and policies that do not ask for the measurement handshake.",
 		Why: "When a certificate of the chain expires, every new connection fails at once, while kept ones go on and hide it. " +
-			"Certificates are renewed when a third of their validity is left; half of that gone by says that the renewal does not work, or that the server goes on with the old file.",
+			"Certificates are renewed when a third of their validity is left; with a sixth left, 30 days at the most, the renewal does not work, or the server goes on with the old file.",
 		Cures: []string{
 			"Look at the renewal (cert-manager: kubectl describe certificate; certbot renew), and let the server load the new file: many read it at the start only (nginx -s reload).",
 		},
@@ -141,7 +146,7 @@ func judgeCertificateExpiry(in Input) judgement {
 		if err != nil || in.Now.IsZero() {
 			return unknown("Until when the certificates are valid is not known.")
 		}
-		day := strings.TrimSuffix(expires.UTC().Format("2006-01-02 15:04"), " 00:00") + " UTC"
+		day := dayOf(expires)
 		evidence := map[string]string{"expires": s.CertificateExpires}
 		if !in.Now.Before(expires) {
 			return fail(Error, fmt.Sprintf("A certificate of the server's chain expired on %s.", day), evidence, 0)
@@ -151,9 +156,16 @@ func judgeCertificateExpiry(in Input) judgement {
 			return unknown(fmt.Sprintf("The certificates are valid until %s. Whether they should have been renewed cannot be told without the begin of their validity.", day))
 		}
 		evidence["begins"] = s.CertificateBegins
-		if expires.Sub(in.Now) < time.Duration(renewalShare*float64(expires.Sub(begins))) {
-			return fail(Warning, fmt.Sprintf("A certificate of the server's chain expires on %s. Five sixths of its validity have gone by without a renewal.", day), evidence, 0)
+		validity := expires.Sub(begins)
+		overdue := min(time.Duration(renewalShare*float64(validity)), renewalDays*24*time.Hour)
+		if expires.Sub(in.Now) < overdue {
+			return fail(Warning, fmt.Sprintf("A certificate of the server's chain expires on %s. It was valid since %s and should have been renewed by now.", day, dayOf(begins)), evidence, 0)
 		}
 		return pass(fmt.Sprintf("The certificates are valid until %s.", day), evidence)
 	})
+}
+
+// dayOf writes a time for people, without the hour at midnight.
+func dayOf(t time.Time) string {
+	return strings.TrimSuffix(t.UTC().Format("2006-01-02 15:04"), " 00:00") + " UTC"
 }

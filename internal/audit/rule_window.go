@@ -22,7 +22,8 @@ const (
 func windowAfterIdle() Rule {
 	return Rule{
 		ID: "CP601", Title: "The server forgets its window while a connection is idle",
-		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart, needObserver},
+		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart},
+		Helps:      []string{needObserver},
 		AppliesNot: "Links that are not HTTP/1, and policies that do not ask for the measurement slowStart.",
 		Why: "A sender that was silent for a retransmission timeout (200 ms or more) begins again with a small congestion window, so that a kept connection is as slow as a new one for long responses. " +
 			"It is the server's setting, since the server sends what is long; under the congestion control BBR the window is kept.",
@@ -59,9 +60,9 @@ func judgeWindowAfterIdle(in Input) judgement {
 		saved, measurable := savesAtLeast(s.ColdMicroseconds, s.WarmMicroseconds)
 		switch {
 		case !known || !measurable:
-			return fail(Info, seen+". What that costs could not be told.", evidence, 0)
-		case rounds == 0 || saved <= 0:
-			return fail(Info, seen+", which costs a response of this length nothing measurable.", evidence, 0)
+			return unknown(seen + ". What that costs could not be told." + missing(s))
+		case saved <= 0 || float64(rounds)*roundTrip <= amortisedPercent/100.0*s.WarmMicroseconds.P50:
+			return pass(seen+", which costs a response of this length nothing that matters.", evidence)
 		}
 		return fail(Warning, fmt.Sprintf("%s. A response of %s then takes up to %d round trips more (%s).",
 			seen, bytesInWords(s.Bytes), rounds, figure.Microseconds(float64(rounds)*roundTrip)), evidence, 0)
@@ -71,7 +72,8 @@ func judgeWindowAfterIdle(in Input) judgement {
 func coldTransfers() Rule {
 	return Rule{
 		ID: "CP603", Title: "Responses on new connections are bound by the initial window",
-		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart, needObserver},
+		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart},
+		Helps:      []string{needObserver},
 		AppliesNot: "Links that are not HTTP/1, and policies that do not ask for the measurement slowStart.",
 		Why: "A new connection may send 10 segments, about 14 kB, before the first acknowledgment, and twice as much in each round trip after it. " +
 			"A longer response therefore takes several round trips on a new connection, however wide the path is, and one or two on a warm one.",
@@ -114,7 +116,8 @@ func judgeColdTransfers(in Input) judgement {
 func receiveBuffer() Rule {
 	return Rule{
 		ID: "CP602", Title: "The receive buffer is below bandwidth × round trip",
-		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart, needObserver},
+		Category: CategoryThroughput, Severity: Warning, Needs: []string{needSlowStart},
+		Helps:      []string{needObserver},
 		AppliesNot: "Links that are not HTTP/1, and policies that do not ask for the measurement slowStart. The server's send buffer (tcp_wmem) cannot be seen from the client.",
 		Why: "No more can be under way than the receiver has promised room for, and that is about half of the receive buffer's maximum, once in each round trip. " +
 			"On a long path a buffer that is too small bounds the throughput at window ÷ round trip, however wide the path is.",
@@ -140,7 +143,9 @@ func judgeReceiveBuffer(in Input) judgement {
 		evidence["receiveBufferBytes"], evidence["flightBytes"] = strconv.Itoa(buffer), fmt.Sprintf("%.0f", flight)
 		seen := fmt.Sprintf("A receive buffer of at most %s bytes (%s) has room for about %s bytes a round trip, and the first flight of a warm response has %s bytes",
 			figure.Count(buffer), whose, figure.Count(int(window)), figure.Count(int(flight)))
-		if *s.WarmRounds < 2 || flight < window {
+		// The probe's own buffer bounds a response only if it takes a further flight; a smaller one of the workload's would have
+		// had to let this flight through.
+		if flight < window || whose == probesBuffer && *s.WarmRounds < 2 {
 			return pass(seen+", so that it is not what bounds it.", evidence)
 		}
 		perSecond := window / *s.RoundTripMicroseconds
@@ -148,17 +153,18 @@ func judgeReceiveBuffer(in Input) judgement {
 	})
 }
 
-// receiveBufferOf is the greatest receive buffer, in bytes, of the client: the smallest among the observed pods, else that of
-// the probe, which like any pod without a setting of its own has the node's.
+// probesBuffer says whose receive buffer bounds the responses where no observed pod has a smaller one.
+const probesBuffer = "the probe's, as the node gives it"
+
+// receiveBufferOf is the greatest receive buffer, in bytes, of the client: the probe's, which like any pod without a setting
+// of its own has the node's, or that of an observed pod if it is smaller.
 func receiveBufferOf(in Input, p ProbeResult) (bytes int, whose string, known bool) {
+	bytes, known = greatest(p.Result.Host.Sysctls[sysctlReceiveBuffer])
+	whose = probesBuffer
 	for _, o := range in.Observations {
 		if size, ok := greatest(o.Observation.Sysctls[sysctlReceiveBuffer]); ok && (!known || size < bytes) {
-			bytes, whose, known = size, "pod "+o.Pod, true
+			bytes, whose, known = size, "pod "+o.Pod+"'s", true
 		}
-	}
-	if !known {
-		bytes, known = greatest(p.Result.Host.Sysctls[sysctlReceiveBuffer])
-		whose = "the probe's, as the node gives it"
 	}
 	return bytes, whose, known
 }

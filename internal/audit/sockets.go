@@ -37,20 +37,20 @@ func perUse(in Input, judge func(PodObservation, result.Destination, *result.Con
 	})
 }
 
-// counted is a counter of the kernel's and the time that it is of.
-type counted struct {
+// kernelCount is a counter of the kernel's and the time that it is of.
+type kernelCount struct {
 	value int64
 	since string
 }
 
 // counter returns by how much a counter of the pod's namespace grew since the observer began; where that is not told, since
 // the pod was made. It is not known where the kernel does not have the counter.
-func counter(o PodObservation, name string) (c counted, known bool) {
+func counter(o PodObservation, name string) (c kernelCount, known bool) {
 	if value, known := o.Observation.CounterChanges[name]; known {
-		return counted{value: value, since: "since the observer began to look"}, true
+		return kernelCount{value: value, since: "since the observer began to look"}, true
 	}
 	value, known := o.Observation.Counters[name]
-	return counted{value: value, since: "since the pod was made"}, known
+	return kernelCount{value: value, since: "since the pod was made"}, known
 }
 
 // noCounter is the judgement where the kernel, or the observer, does not tell a counter.

@@ -9,10 +9,11 @@ import (
 
 // Protocols of a link.
 const (
-	protocolHTTP  = "HTTP"
-	protocolHTTPS = "HTTPS"
-	protocolHTTP2 = "HTTP2"
-	protocolGRPC  = "GRPC"
+	protocolHTTP      = "HTTP"
+	protocolHTTPS     = "HTTPS"
+	protocolHTTP2     = "HTTP2"
+	protocolGRPC      = "GRPC"
+	protocolWebSocket = "WebSocket"
 )
 
 // speaksHTTP1 says whether the probe makes HTTP/1 requests over a protocol.

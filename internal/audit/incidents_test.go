@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// incident is what was published of a link that suffered, and which rules of set-up, reuse, small packets and throughput
+// have to name it. On all other counts the link is healthy.
+type incident struct {
+	name     string
+	protocol string
+	change   func(*Input)
+	want     []string
+	// cure is the begin of what the first of them says to do first.
+	cure string
+}
+
+// everyProbe changes what each probe measured, everyPool how each pod uses its connections.
+func everyProbe(in *Input, change func(*result.Measurements)) {
+	for i := range in.Probes {
+		change(&in.Probes[i].Result.Measurements)
+	}
+}
+
+func everyPool(in *Input, opensPerSecond float64, change func(*result.Connections)) {
+	for i, o := range in.Observations {
+		busy := pod(o.Pod, int(10+60*opensPerSecond), int(60*opensPerSecond), opensPerSecond)
+		busy.Observation.CounterChanges, busy.Observation.Listeners = o.Observation.CounterChanges, o.Observation.Listeners
+		in.Observations[i] = using(busy, change)
+	}
+}
+
+func incidents() []incident {
+	return []incident{
+		{name: "nodejs/node#27363: 502 behind a load balancer that keeps connections for longer than 5 s", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) {
+				m.Idle = new(cutAfter(4.9, 5, result.CutFIN))
+				m.Reuse.KeepAliveHeader = &result.KeepAliveHeader{TimeoutSeconds: new(5)}
+			})
+			everyPool(in, 0.5, func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 1.2, P99: 4.9} })
+		}, want: []string{"CP205"}, cure: "Raise the server's idle time above the client's (Node.js: server.keepAliveTimeout"},
+		{name: "istio/istio#51210: 466 connections a second, one request each", change: func(in *Input) {
+			everyPool(in, 466, func(c *result.Connections) {
+				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 139_800, 139_790, 139_790, new(int64(139_700))
+				c.LifetimeSecondsAtMost, c.ExchangesAtMost = &result.Quantiles{P50: 0.01, P99: 0.2}, &result.Quantiles{P50: 1, P99: 2}
+			})
+		}, want: []string{"CP204"}, cure: "Let the client share one HTTP client"},
+		{name: "nginx towards an upstream without keepalive", change: func(in *Input) {
+			everyPool(in, 50, func(c *result.Connections) {
+				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 0, new(int64(15_000))
+				c.LifetimeSecondsAtMost, c.ExchangesAtMost = &result.Quantiles{P50: 0.01, P99: 0.2}, &result.Quantiles{P50: 1, P99: 1}
+			})
+		}, want: []string{"CP204"}, cure: "Stop the client from asking for the close: no `Connection: close`, no HTTP/1.0 (nginx"},
+		{name: "Go's two idle connections a host for twenty at once", change: func(in *Input) {
+			everyPool(in, 40, func(c *result.Connections) {
+				c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 6, 26, new(20), 12_000, 11_990, 11_990, new(int64(900))
+				c.LifetimeSecondsAtMost = &result.Quantiles{P50: 0.04, P99: 12}
+			})
+			everyProbe(in, func(m *result.Measurements) { m.Parallel = new(kneeAt(32)) })
+		}, want: []string{"CP209"}, cure: "Let the pool keep as many idle connections as are busy at once (Go: MaxIdleConnsPerHost"},
+		{name: "OpenShell#2219: 40 ms in every response", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.SmallWrites = new(stalling(40_300)) })
+		}, want: []string{"CP301"}, cure: "Set TCP_NODELAY in the server"},
+		{name: "a client that writes header and body apart, with Nagle's algorithm on", change: func(in *Input) {
+			everyPool(in, 0.5, func(c *result.Connections) { c.InFlightSamples, c.NagleSamples = 200, 198 })
+		}, want: []string{"CP302"}, cure: "Set TCP_NODELAY in the client"},
+		{name: "kubernetes/kubernetes#56903: DNS takes 5 s", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.DNS = new(names(2, 2, 3)) })
+		}, want: []string{"CP107"}, cure: "Run NodeLocal DNSCache"},
+		{name: "kubernetes/kubernetes#76699: a second or three for some connects, through translated addresses", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) {
+				m.Handshake.SynRetransmissions, m.Handshake.ConnectMicroseconds.Max = new(3), 3.05e6
+				m.Identity, m.Backlog = new(translated()), nil
+				m.TimeWait.Holder = result.SideServer
+			})
+		}, want: []string{"CP102"}, cure: "Keep connections open, so that fewer ports are used"},
+		{name: "linkerd/linkerd2#14801: an accept queue of 128", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) {
+				m.Handshake.SynRetransmissions, m.Handshake.ConnectMicroseconds.Max = new(9), 2.03e6
+				m.Backlog = new(backlogOf(412, 128, 4096))
+			})
+		}, want: []string{"CP102", "CP104"}, cure: "Let the server accept faster"},
+		{name: "replicas that do not share the key of their tickets", protocol: protocolHTTPS, change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.Handshake.TLS.Resumed = new(9) })
+			everyPool(in, 5, func(*result.Connections) {})
+		}, want: []string{"CP108"}, cure: "Give all replicas the same ticket keys"},
+		{name: "long answers from 20 ms away, some every minute", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.SlowStart = new(farServer()) })
+		}, want: []string{"CP601"}, cure: "Advice to the server's owner: set net.ipv4.tcp_slow_start_after_idle to 0"},
+	}
+}
+
+func TestPublishedIncidentsAreNamedAndNothingElse(t *testing.T) {
+	for _, c := range incidents() {
+		t.Run(c.name, func(t *testing.T) {
+			in := healthy(protocolHTTP)
+			if c.protocol != "" {
+				in = healthy(c.protocol)
+			}
+			c.change(&in)
+			var found []string
+			verdicts := Judge(in)
+			for _, v := range verdicts {
+				if v.Result == Fail && strings.Contains("1236", v.Rule[2:3]) {
+					found = append(found, v.Rule)
+					t.Logf("%s %s: %s", v.Rule, v.Severity, v.Message)
+				}
+			}
+			if !slices.Equal(found, c.want) {
+				t.Fatalf("found %v, want %v", found, c.want)
+			}
+			if v := verdictOf(t, c.want[0], verdicts); !strings.HasPrefix(v.Cure, c.cure) {
+				t.Errorf("the cure is %q", v.Cure)
+			}
+		})
+	}
+}
