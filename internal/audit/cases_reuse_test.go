@@ -87,6 +87,9 @@ func reuseCases() []ruleCase {
 		{rule: "CP205", name: "the server ends what was idle", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 75, P99: 900}
 		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
+		{rule: "CP205", name: "the server ends some", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 320, &result.Quantiles{P50: 75, P99: 900}
+		}), want: Unknown, message: "It ended 80 of the 400 connections"},
 		{rule: "CP205", name: "reset instead of closed", in: chain(cutAfter(349.9, 350, result.CutRST), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 600} }), want: Fail, severity: Warning, message: "an AWS NLB"},
 		{rule: "CP205", name: "a proxy before a server that closes after 5 s", in: proxied(nil, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Info,
 			message: "Between the proxy (via: 1.1 varnish) and the server behind it: the server closes idle connections after 5 s"},
@@ -139,6 +142,7 @@ func reuseCases() []ruleCase {
 			message: "Pod a holds 400 connections to 198.18.96.7:80; at most 6 were busy within one second in 7200 s. About 27 would do."},
 		{rule: "CP209", name: "a pool that is large for five minutes", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), want: Unknown, message: "not long enough"},
 		{rule: "CP209", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass},
+		{rule: "CP209", name: "ten connections for next to nothing, as HikariCP holds them", in: over("TCP", with(pooled(func(c *result.Connections) { c.BusyPeak = new(0) }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 })), want: Pass},
 		{rule: "CP209", name: "a database", in: over("TCP", pooled(func(*result.Connections) {})), want: Pass},
 		{rule: "CP209", name: "not told", in: pooled(func(c *result.Connections) { c.BusyPeak = nil }), want: Unknown},
 		{rule: "CP209", name: "never seen open", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 0, 0, new(0) }), want: Unknown},

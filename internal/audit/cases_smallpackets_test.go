@@ -36,6 +36,13 @@ func smallPacketCases() []ruleCase {
 			c.ExchangesAtMost = &result.Quantiles{P50: 5000, P99: 9000}
 			c.BytesSent, c.BytesReceived = &result.Quantiles{P50: 100_000, P99: 180_000}, &result.Quantiles{P50: 60_000, P99: 120_000}
 		}))), want: Fail, severity: Info, message: "Connections of pod a to 198.18.96.7:80 carry about 5,000 exchanges each, of at most 36 bytes out and 24 bytes in, less than the 52 bytes"},
+		{rule: "CP303", name: "a heartbeat every ten seconds", in: over("TCP", withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
+			c.ExchangesAtMost, c.BytesSent, c.BytesReceived = &result.Quantiles{P50: 360, P99: 400}, &result.Quantiles{P50: 4000, P99: 8000}, &result.Quantiles{P50: 4000, P99: 8000}
+			c.LifetimeSecondsAtMost = &result.Quantiles{P50: 3600, P99: 3900}
+		}))), want: Pass, message: "fewer than one a second"},
+		{rule: "CP303", name: "no lifetime", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
+			c.BytesSent, c.BytesReceived, c.LifetimeSecondsAtMost = &result.Quantiles{P50: 4000, P99: 8000}, &result.Quantiles{P50: 4000, P99: 8000}, nil
+		})), want: Unknown, message: "How often"},
 		{rule: "CP303", name: "requests of a usual size", in: withPods(using(pod("a", 10, 0, 1), func(*result.Connections) {})), want: Pass},
 		{rule: "CP303", name: "small questions, long answers", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
 			c.BytesSent = &result.Quantiles{P50: 4000, P99: 8000}

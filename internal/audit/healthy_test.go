@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -128,6 +129,55 @@ func TestWhatIsNotMeasuredIsNoPass(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Every figure may be unknown: none of them is taken for granted, and that one is missing is never a finding.
+func TestAMissingFigureIsNoFinding(t *testing.T) {
+	for _, protocol := range protocols() {
+		in := healthy(protocol)
+		for i := range in.Probes {
+			withoutEach(reflect.ValueOf(&in.Probes[i].Result).Elem(), "probe", func(what string) { leftInPeace(t, in, what) })
+		}
+		for i := range in.Observations {
+			withoutEach(reflect.ValueOf(&in.Observations[i].Observation).Elem(), "observer", func(what string) { leftInPeace(t, in, what) })
+		}
+	}
+}
+
+func leftInPeace(t *testing.T, in Input, without string) {
+	t.Helper()
+	for _, v := range Judge(in) {
+		if v.Result == Fail {
+			t.Errorf("%s without %s: %s: %s", in.Protocol, without, v.Rule, v.Message)
+		}
+	}
+}
+
+// withoutEach calls judge with each pointer, list and map within value missing in turn, and puts it back.
+func withoutEach(value reflect.Value, name string, judge func(string)) {
+	switch value.Kind() {
+	case reflect.Struct:
+		for i := range value.NumField() {
+			if value.Type().Field(i).IsExported() {
+				withoutEach(value.Field(i), name+"."+value.Type().Field(i).Name, judge)
+			}
+		}
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		if value.IsNil() {
+			return
+		}
+		kept := reflect.New(value.Type()).Elem()
+		kept.Set(value)
+		value.SetZero()
+		judge(name)
+		value.Set(kept)
+		if value.Kind() == reflect.Pointer {
+			withoutEach(value.Elem(), name, judge)
+		}
+		for i := 0; value.Kind() == reflect.Slice && i < value.Len(); i++ {
+			withoutEach(value.Index(i), fmt.Sprintf("%s[%d]", name, i), judge)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func pastKnee() Rule {
 	return Rule{
 		ID: "CP604", Title: "More connections are used at once than the server gains from",
-		Category: CategoryThroughput, Severity: Warning, Needs: []string{needParallel, needObserver},
+		Category: CategoryThroughput, Severity: Info, Needs: []string{needParallel, needObserver},
 		AppliesNot: "Links that are not HTTP/1, policies without `from` or that do not name the measurement parallel.",
 		Why: "Up to a number of connections the server answers more requests a second; beyond it more connections only make requests wait in a longer queue. " +
 			"The latency grows with every further connection and the throughput does not.",
@@ -57,7 +57,8 @@ func judgePastKnee(in Input) judgement {
 		case m.Knee == nil:
 			return unknown(seen + ", more than the probe tried.")
 		}
-		return fail(Warning, seen+".", evidence, 0)
+		// What is busy within a second need not be so at once.
+		return fail(Info, seen+".", evidence, 0)
 	})
 }
 

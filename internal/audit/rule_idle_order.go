@@ -88,10 +88,13 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 	case client.p99Seconds >= limit:
 		return fail(Warning, fmt.Sprintf("%s, and connections of pod %s are idle for %s or longer. To be safe it has to let go of them by %.1f s, or the other end has to wait longer.",
 			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cureRaiseServer)
-	case client.outlivedAndClosed(cut):
+	case client.closedByPeerBeyond(majority, cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
 		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
 			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cureRaiseServer)
+	case client.closedByPeerBeyond(amortisedPercent/100.0, cut):
+		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s, and whether it did so because they were idle cannot be told.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod))
 	case !client.enough:
 		return unknown(fmt.Sprintf("%s. Too few connections of the workload were seen for long enough to tell for how long it keeps idle ones.", seen))
 	}
@@ -317,8 +320,8 @@ func whyNoClient(in Input) string {
 	return "No open connection of the workload to this link was seen."
 }
 
-// outlivedAndClosed says that most connections of the pod were ended by the other end, after they had lived for at least
-// as long as its idle time: what happens where that time is the shortest of the chain.
-func (c clientIdle) outlivedAndClosed(cut float64) bool {
-	return c.closed >= enoughToSeeNone && provenAbove(c.closedByPeer, c.closed, majority) && c.lifetimeSecondsAtMost >= cut
+// closedByPeerBeyond says that more than a share of the pod's connections were ended by the other end, after they had lived
+// for at least as long as its idle time. Where most are, that time is the shortest of the chain.
+func (c clientIdle) closedByPeerBeyond(share, cut float64) bool {
+	return c.closed >= enoughToSeeNone && provenAbove(c.closedByPeer, c.closed, share) && c.lifetimeSecondsAtMost >= cut
 }

@@ -124,7 +124,13 @@ func judgeTinygrams(in Input) judgement {
 		}
 		seen := fmt.Sprintf("Connections of pod %s to %s carry about %s exchanges each, of at most %s bytes out and %s bytes in",
 			o.Pod, d.Address, figure.Count(int(exchanges)), figure.Count(int(math.Ceil(sent))), figure.Count(int(math.Ceil(received))))
-		if exchanges >= enoughToSeeNone && sent < headerBytes && received < headerBytes {
+		small := exchanges >= enoughToSeeNone && sent < headerBytes && received < headerBytes
+		switch lifetime := c.LifetimeSecondsAtMost; {
+		case small && lifetime == nil:
+			return unknown(seen + ". How often is not known.")
+		case small && exchanges < rarelyPerSecond*lifetime.P50:
+			return pass(fmt.Sprintf("%s, but fewer than one a second.", seen), evidence)
+		case small:
 			return fail(Info, fmt.Sprintf("%s, less than the %d bytes of headers of each.", seen, headerBytes), evidence, 0)
 		}
 		return pass(seen+".", evidence)

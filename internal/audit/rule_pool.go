@@ -83,11 +83,15 @@ func overflows(c *result.Connections, openedPerSecond float64) bool {
 		c.LifetimeSecondsAtMost.P50 < shortLivedSeconds && provenAbove(c.ClosedHere, c.Closed, majority)
 }
 
+// usualPool is what common clients hold whatever the load, so that it is nothing to find (HikariCP 10, SQLAlchemy 5 and 10
+// more, Apache HttpClient 25).
+const usualPool = 25
+
 // poolLimit is how many connections a pool may hold if so many were busy at the peak: the next peak may be higher by three
 // standard deviations of a count, which is the square root of it, and nothing should be bounded below twice a peak.
 func poolLimit(busyPeak int) float64 {
-	peak := float64(max(busyPeak, 1))
-	return 2 * (peak + 3*math.Sqrt(peak))
+	peak := float64(busyPeak)
+	return max(2*(peak+3*math.Sqrt(peak)), usualPool)
 }
 
 // looked says in words for how long an observer has looked.
