@@ -130,7 +130,7 @@ func reuseCases() []ruleCase {
 		{rule: "CP208", name: "newer Node.js waits a second more", in: proxied(nil, cutAfter(5.9, 6, result.CutFIN)), want: Pass},
 		{rule: "CP208", name: "not looked for so long", in: proxied(nil, uncut(4)), want: Unknown},
 		{rule: "CP208", name: "idle failed", in: proxied(nil, result.Idle{Meta: failed()}), want: Unknown},
-		{rule: "CP208", name: "no proxy names itself", in: http(probe(promising(5), uncut(60), result.Identity{Meta: measured(), Via: []string{"server: nginx/1.29"}})), want: NotApplicable},
+		{rule: "CP208", name: "no proxy names itself", in: http(probe(promising(), uncut(60), result.Identity{Meta: measured(), Via: []string{"server: nginx/1.29"}})), want: NotApplicable},
 		{rule: "CP208", name: "no promise", in: http(probe(reuseOf(60), uncut(60), result.Identity{Meta: measured(), Via: []string{"server: envoy"}})), want: NotApplicable},
 
 		{rule: "CP209", name: "Go keeps two, twenty are busy", in: pooled(func(c *result.Connections) {
@@ -168,7 +168,7 @@ func pooled(change func(*result.Connections)) Input {
 // chain is such a link whose silence was looked at, to a server that promises 5 seconds.
 func chain(idle result.Idle, change func(*result.Connections)) Input {
 	in := pooled(change)
-	in.Probes = []ProbeResult{probe(promising(5), idle, handshakeOf(10, 0))}
+	in.Probes = []ProbeResult{probe(promising(), idle, handshakeOf(10, 0))}
 	return in
 }
 
@@ -182,16 +182,16 @@ func uncut(seconds float64) result.Idle {
 	return result.Idle{Meta: measured(), Cut: new(false), SurvivedSeconds: &seconds, SurvivedOf: &result.Count{Got: 4, Of: 4}, LookedSeconds: seconds}
 }
 
-// promising is a server with a Keep-Alive header.
-func promising(seconds int) result.Reuse {
-	return with(reuseOf(60), func(r *result.Reuse) { r.KeepAliveHeader = &result.KeepAliveHeader{TimeoutSeconds: &seconds} })
+// promising is a server whose Keep-Alive header says 5 seconds.
+func promising() result.Reuse {
+	return with(reuseOf(60), func(r *result.Reuse) { r.KeepAliveHeader = &result.KeepAliveHeader{TimeoutSeconds: new(5)} })
 }
 
 // proxied is a link through a proxy that names itself and passes on a promise of 5 seconds, with a client that lets
 // go of connections after 3.
 func proxied(statuses map[string]int, idle result.Idle) Input {
 	in := chain(idle, func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 1, P99: 3} })
-	in.Probes = []ProbeResult{probe(promising(5), idle, handshakeOf(10, 0), result.Identity{Meta: measured(), Via: []string{"server: nodejs", "via: 1.1 varnish"}})}
+	in.Probes = []ProbeResult{probe(promising(), idle, handshakeOf(10, 0), result.Identity{Meta: measured(), Via: []string{"server: nodejs", "via: 1.1 varnish"}})}
 	in.Probes[0].Result.Statuses = statuses
 	return in
 }

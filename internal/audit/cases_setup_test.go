@@ -126,22 +126,22 @@ func setupCases() []ruleCase {
 		{rule: "CP105", name: "no handshake", in: http(probe(result.Handshake{Meta: failed()}, reuseOf(60))), want: Unknown, message: "handshake failed"},
 		{rule: "CP105", name: "nothing is kept", in: http(probe(handshakeOf(10, 0), closed(result.CloseAnnounced))), want: NotApplicable},
 
-		{rule: "CP106", name: "ndots 5 and a name outside", in: named(probe(handshakeOf(10, 0), names(10, 2, 0))), want: Fail, severity: Warning,
+		{rule: "CP106", name: "ndots 5 and a name outside", in: named(probe(handshakeOf(10, 0), names(10, 0))), want: Fail, severity: Warning,
 			message: "Resolving api.bank.example sends 10 queries, where 2 would do (ndots 5, 4 search domains): about 1.6 ms of waiting for nothing, longer than connect() takes (130 µs)."},
-		{rule: "CP106", name: "a far server", in: named(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = distribution(20e3, 30e3, 40e3) }), names(10, 2, 0))), want: Fail, severity: Info,
+		{rule: "CP106", name: "a far server", in: named(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = distribution(20e3, 30e3, 40e3) }), names(10, 0))), want: Fail, severity: Info,
 			message: "waiting for nothing."},
-		{rule: "CP106", name: "a Service, as the probe names it", in: with(named(probe(handshakeOf(10, 0), names(6, 2, 0))), func(in *Input) { in.Probes[0].Result.Target.URL = "http://payments.shop.svc:80/" }),
+		{rule: "CP106", name: "a Service, as the probe names it", in: with(named(probe(handshakeOf(10, 0), names(6, 0))), func(in *Input) { in.Probes[0].Result.Target.URL = "http://payments.shop.svc:80/" }),
 			want: Fail, severity: Info, message: "about 1.33 ms of waiting for nothing, if the workload names the Service as the probe does."},
-		{rule: "CP106", name: "no interval", in: named(probe(with(names(10, 2, 0), func(d *result.DNS) { d.ResolveMicroseconds.P50Low = nil }))), want: Fail, severity: Info},
-		{rule: "CP106", name: "no more than needed", in: named(probe(names(2, 2, 0))), want: Pass},
-		{rule: "CP106", name: "connections are rarely opened", in: with(named(probe(names(10, 2, 0))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
+		{rule: "CP106", name: "no interval", in: named(probe(with(names(10, 0), func(d *result.DNS) { d.ResolveMicroseconds.P50Low = nil }))), want: Fail, severity: Info},
+		{rule: "CP106", name: "no more than needed", in: named(probe(names(2, 0))), want: Pass},
+		{rule: "CP106", name: "connections are rarely opened", in: with(named(probe(names(10, 0))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
 		{rule: "CP106", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
-		{rule: "CP106", name: "the target is an address", in: http(probe(names(10, 2, 0))), want: NotApplicable, message: "an address"},
+		{rule: "CP106", name: "the target is an address", in: http(probe(names(10, 0))), want: NotApplicable, message: "an address"},
 
-		{rule: "CP107", name: "two of 600 lost, 5 s each", in: named(probe(names(2, 2, 2))), want: Fail, severity: Warning,
+		{rule: "CP107", name: "two of 600 lost, 5 s each", in: named(probe(names(2, 2))), want: Fail, severity: Warning,
 			message: "2 of 600 DNS queries got no answer in time; the slowest resolution took 5.01 s. A client waits 5 seconds for each"},
-		{rule: "CP107", name: "none lost", in: named(probe(names(2, 2, 0))), want: Pass, message: "fewer than 0.5 % are lost"},
-		{rule: "CP107", name: "too few", in: named(probe(with(names(2, 2, 0), func(d *result.DNS) { d.Queries = new(4) }))), want: Unknown, message: "too few"},
+		{rule: "CP107", name: "none lost", in: named(probe(names(2, 0))), want: Pass, message: "fewer than 0.5 % are lost"},
+		{rule: "CP107", name: "too few", in: named(probe(with(names(2, 0), func(d *result.DNS) { d.Queries = new(4) }))), want: Unknown, message: "too few"},
 		{rule: "CP107", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
 		{rule: "CP107", name: "not asked for", in: named(probe()), want: NotApplicable},
 
@@ -211,10 +211,10 @@ func named(p ProbeResult) Input {
 	return http(p)
 }
 
-// names is a resolver that sends so many queries for a name where some would do, and lost some of 600.
-func names(queries, needed, lost int) result.DNS {
+// names is a resolver that sends so many queries for a name where two would do, and lost some of 600.
+func names(queries, lost int) result.DNS {
 	d := result.DNS{
-		Meta: measured(), ResolveMicroseconds: distribution(2000, 3000, 4000), QueriesPerName: &queries, QueriesNeeded: &needed,
+		Meta: measured(), ResolveMicroseconds: distribution(2000, 3000, 4000), QueriesPerName: &queries, QueriesNeeded: new(2),
 		Lost: &lost, Queries: new(600), Ndots: new(5), Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "example"},
 	}
 	if lost > 0 {

@@ -23,7 +23,7 @@ func healthy(protocol string) Input {
 				h.TLS = tls13()
 			}
 		})
-		p := probe(h, names(2, 2, 0), uncut(90), backlogOf(0, 4096, 4096),
+		p := probe(h, names(2, 0), uncut(90), backlogOf(0, 4096, 4096),
 			result.TimeWait{Meta: measured(), Holder: result.SideClient, Seconds: new(60.0), Ports: new(28232)},
 			result.Identity{Meta: measured(), SourceTranslated: new(false), DestinationTranslated: new(true), Via: []string{"server: nginx"}})
 		if speaksHTTP1(protocol) {

@@ -69,7 +69,7 @@ func incidents() []incident {
 			everyPool(in, 0.5, func(c *result.Connections) { c.InFlightSamples, c.NagleSamples = 200, 198 })
 		}, want: []string{"CP302"}, cure: "Set TCP_NODELAY in the client"},
 		{name: "kubernetes/kubernetes#56903: DNS takes 5 s", change: func(in *Input) {
-			everyProbe(in, func(m *result.Measurements) { m.DNS = new(names(2, 2, 3)) })
+			everyProbe(in, func(m *result.Measurements) { m.DNS = new(names(2, 3)) })
 		}, want: []string{"CP107"}, cure: "Run NodeLocal DNSCache"},
 		{name: "kubernetes/kubernetes#76699: a second or three for some connects, through translated addresses", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) {

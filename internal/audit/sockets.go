@@ -63,7 +63,3 @@ func setting(o PodObservation, name string) (value int, known bool) {
 	value, err := strconv.Atoi(o.Observation.Sysctls[name])
 	return value, err == nil
 }
-
-func notRead(o PodObservation, name string) judgement {
-	return unknown(fmt.Sprintf("%s of pod %s could not be read.", name, o.Pod))
-}
