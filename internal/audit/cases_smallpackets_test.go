@@ -10,6 +10,8 @@ func smallPacketCases() []ruleCase {
 		{rule: "CP301", name: "HTTPS", in: over(protocolHTTPS, http(probe(stalling(44_000)))), want: Fail, severity: Warning},
 		{rule: "CP301", name: "not found out", in: http(probe(result.SmallWrites{Meta: measured()})), want: Unknown},
 		{rule: "CP301", name: "failed", in: http(probe(result.SmallWrites{Meta: failed()})), want: Unknown, message: "reset by peer"},
+		{rule: "CP301", name: "the server keeps nothing", in: http(probe(result.SmallWrites{Meta: unsupported()}, closed(result.CloseAnnounced))), want: NotApplicable, message: "keeps no connection"},
+		{rule: "CP301", name: "not supported", in: http(probe(result.SmallWrites{Meta: unsupported()}, reuseOf(60))), want: Unknown, message: "is not supported here"},
 		{rule: "CP301", name: "not asked for", in: http(probe()), want: NotApplicable},
 		{rule: "CP301", name: "plain TCP", in: over("TCP", http()), want: NotApplicable},
 
@@ -26,8 +28,11 @@ func smallPacketCases() []ruleCase {
 			c.InFlightSamples, c.NagleSamples = 200, 198
 		})), want: Fail, severity: Warning, message: "pod b"},
 		{rule: "CP302", name: "hardly any data under way", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
-			c.InFlightSamples, c.NagleSamples = 3, 0
+			c.Samples, c.InFlightSamples, c.NagleSamples = 200, 3, 0
 		})), want: Unknown, message: "too few"},
+		{rule: "CP302", name: "seldom used", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
+			c.Samples, c.InFlightSamples, c.NagleSamples = 3000, 3, 0
+		})), want: Pass, message: "At none of 3,000 looks"},
 		{rule: "CP302", name: "an old observer", in: withPods(pod("a", 10, 0, 1)), want: Unknown, message: "of a version"},
 		{rule: "CP302", name: "no observer", in: http(), want: Unknown},
 		{rule: "CP302", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},

@@ -146,6 +146,11 @@ func few(samples int) result.Handshake {
 // over is a link of another protocol.
 func over(protocol string, in Input) Input { in.Protocol = protocol; return in }
 
+// unsupported is a measurement that the target does not allow.
+func unsupported() result.Meta {
+	return result.Meta{Outcome: result.Unsupported, Cause: "it cannot be seen"}
+}
+
 // failed is a measurement that was begun and could not be finished.
 func failed() result.Meta { return result.Meta{Outcome: result.Failed, Cause: "reset by peer"} }
 

@@ -15,7 +15,10 @@ func throughputCases() []ruleCase {
 		{rule: "CP601", name: "not found out", in: http(probe(with(farServer(), func(s *result.SlowStart) {
 			s.WindowLostAfterIdle, s.Missing = nil, "whether the window is lost after idling: the server ended the connection within the pause"
 		}))), want: Unknown, message: "within the pause"},
-		{rule: "CP601", name: "too near", in: http(probe(result.SlowStart{Meta: result.Meta{Outcome: result.Unsupported, Cause: "the round trip is too short"}})), want: Unknown, message: "too short"},
+		{rule: "CP601", name: "too near", in: http(probe(result.SlowStart{Meta: unsupported(), RoundTripMicroseconds: new(85.0)})), want: NotApplicable, message: "The round trip takes 85 µs"},
+		{rule: "CP601", name: "a short response", in: http(probe(result.SlowStart{Meta: unsupported(), RoundTripMicroseconds: new(20_100.0), Bytes: new(int64(2000)), SegmentBytes: new(1448)})), want: NotApplicable, message: "2,000 bytes"},
+		{rule: "CP601", name: "not supported", in: http(probe(result.SlowStart{Meta: unsupported(), RoundTripMicroseconds: new(20_100.0), Bytes: new(int64(200_000)), SegmentBytes: new(1448)})), want: Unknown},
+
 		{rule: "CP601", name: "not asked for", in: http(probe()), want: NotApplicable},
 
 		{rule: "CP602", name: "64 KiB of buffer on a path of 20 ms", in: http(withReceiveBuffer(probe(with(farServer(), func(s *result.SlowStart) {

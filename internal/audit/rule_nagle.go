@@ -14,6 +14,9 @@ const (
 	// client that writes twice with Nagle's algorithm on, and none with TCP_NODELAY; a tenth leaves room for the last segments
 	// of long transfers.
 	nagleShare = 0.1
+	// waitingShare of the time of its connections a workload may wait without noticing. It tells of connections that are so
+	// seldom used that hardly any look meets data under way.
+	waitingShare = 0.01
 	// delayedAckMicroseconds is the shortest time that Linux delays an acknowledgment by (include/net/tcp.h, TCP_DELACK_MIN).
 	delayedAckMicroseconds = 40e3
 	// headerBytes are sent with each segment: 20 of IPv4, 20 of TCP and 12 of its timestamps. IPv6 takes 20 more.
@@ -88,6 +91,10 @@ func judgeNagleClient(in Input) judgement {
 			return fail(Warning, fmt.Sprintf("%s, for %s or more where the server delays it.", seen, figure.Microseconds(delayedAckMicroseconds)), evidence, 0)
 		case provenBelow(c.NagleSamples, c.InFlightSamples, nagleShare):
 			return pass(seen+".", evidence)
+		case c.NagleSamples == 0 && provenBelow(0, c.Samples, waitingShare):
+			evidence["samples"] = strconv.FormatInt(c.Samples, 10)
+			return pass(fmt.Sprintf("At none of %s looks at connections of pod %s to %s a small segment waited for an acknowledgment, so that they wait for less than %s of their time.",
+				figure.Count(int(c.Samples)), o.Pod, d.Address, figure.Percent(100*waitingShare)), evidence)
 		}
 		return unknown(seen + ", which is too few to tell.")
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -48,6 +49,9 @@ type source[T any] struct {
 	// suits says over which protocols of a link it can be made, unsuited what to say of the others. A nil suits means all.
 	suits    func(protocol string) bool
 	unsuited string
+	// moot says, where the measurement is not supported, why there is nothing to judge on the link; empty if that is not
+	// known. A nil moot never knows.
+	moot func(Input, ProbeResult) string
 }
 
 // overHTTP1 is why a measurement that takes HTTP/1 requests has nothing to say about other links.
@@ -70,15 +74,15 @@ func timeWaitSource() source[result.TimeWait] {
 }
 
 func idleSource() source[result.Idle] {
-	return source[result.Idle]{name: needIdle, of: func(m *result.Measurements) *result.Idle { return m.Idle }}
+	return source[result.Idle]{name: needIdle, of: func(m *result.Measurements) *result.Idle { return m.Idle }, moot: keepsNone}
 }
 
 func slowStartSource() source[result.SlowStart] {
-	return source[result.SlowStart]{name: needSlowStart, of: func(m *result.Measurements) *result.SlowStart { return m.SlowStart }, suits: speaksHTTP1, unsuited: overHTTP1}
+	return source[result.SlowStart]{name: needSlowStart, of: func(m *result.Measurements) *result.SlowStart { return m.SlowStart }, suits: speaksHTTP1, unsuited: overHTTP1, moot: windowMoot}
 }
 
 func smallWritesSource() source[result.SmallWrites] {
-	return source[result.SmallWrites]{name: needSmallWrites, of: func(m *result.Measurements) *result.SmallWrites { return m.SmallWrites }, suits: speaksHTTP1, unsuited: overHTTP1}
+	return source[result.SmallWrites]{name: needSmallWrites, of: func(m *result.Measurements) *result.SmallWrites { return m.SmallWrites }, suits: speaksHTTP1, unsuited: overHTTP1, moot: keepsNone}
 }
 
 func parallelSource() source[result.Parallel] {
@@ -86,7 +90,7 @@ func parallelSource() source[result.Parallel] {
 }
 
 func pipeliningSource() source[result.Pipelining] {
-	return source[result.Pipelining]{name: needPipelining, of: func(m *result.Measurements) *result.Pipelining { return m.Pipelining }, suits: speaksHTTP1, unsuited: overHTTP1}
+	return source[result.Pipelining]{name: needPipelining, of: func(m *result.Measurements) *result.Pipelining { return m.Pipelining }, suits: speaksHTTP1, unsuited: overHTTP1, moot: keepsNone}
 }
 
 func closingSource() source[result.Closing] {
@@ -107,17 +111,19 @@ func backlogSource() source[result.Backlog] {
 }
 
 // figuresOf returns a measurement with its figures, or how to judge that there are none: not applicable if the link's
-// protocol does not suit it or it was not asked for, unknown with the cause otherwise.
+// protocol does not suit it, it was not asked for, or there is nothing to judge, unknown with the cause otherwise.
 func figuresOf[T any](in Input, p ProbeResult, s source[T]) (*T, *judgement) {
 	if s.suits != nil && !s.suits(in.Protocol) {
 		return nil, new(notApplicable(s.unsuited))
 	}
-	if meta := metaOf(p, s.name); meta != nil && meta.Outcome == result.Measured {
+	switch meta := metaOf(p, s.name); {
+	case meta != nil && meta.Outcome == result.Measured:
 		return s.of(&p.Result.Measurements), nil
-	} else if meta != nil {
+	case meta != nil && meta.Outcome == result.Unsupported && s.moot != nil && s.moot(in, p) != "":
+		return nil, new(notApplicable(s.moot(in, p)))
+	case meta != nil:
 		return nil, new(unknown(fmt.Sprintf("The measurement %s %s: %s.", s.name, outcomeInWords(meta.Outcome), meta.Cause)))
-	}
-	if slices.Contains(p.Result.Dropped, s.name) {
+	case slices.Contains(p.Result.Dropped, s.name):
 		return nil, new(unknown(fmt.Sprintf("The measurement %s was made, but did not fit into the probe's message.", s.name)))
 	}
 	return nil, new(notApplicable(fmt.Sprintf("The policy does not ask for the measurement %s.", s.name)))
@@ -142,6 +148,34 @@ func perFigures[T any](in Input, s source[T], judge func(ProbeResult, *T) judgem
 		return judge(p, figures)
 	})
 }
+
+// keepsNone says that nothing can be judged of kept connections where the server keeps none.
+func keepsNone(in Input, p ProbeResult) string {
+	if r := beside(in, p, reuseSource()); r != nil && r.Kept != nil && !*r.Kept {
+		return "The server keeps no connection; CP201 or CP203 says why."
+	}
+	return ""
+}
+
+// windowMoot says that a window does not matter where a round trip costs nothing, or a response needs hardly more than one.
+func windowMoot(_ Input, p ProbeResult) string {
+	s := p.Result.Measurements.SlowStart
+	switch {
+	case s.RoundTripMicroseconds != nil && *s.RoundTripMicroseconds > 0 && *s.RoundTripMicroseconds < shortRoundTripMicroseconds:
+		return fmt.Sprintf("The round trip takes %s: waiting for a window to open costs hardly anything.", figure.Microseconds(*s.RoundTripMicroseconds))
+	case s.Bytes != nil && s.SegmentBytes != nil && *s.SegmentBytes > 0 && float64(*s.Bytes) < shortResponseSegments*float64(*s.SegmentBytes):
+		return fmt.Sprintf("The response has %s: it needs hardly more than the window that a connection begins with.", bytesInWords(s.Bytes))
+	}
+	return ""
+}
+
+const (
+	// shortRoundTripMicroseconds is the round trip below which the probe cannot tell flights apart. The seven that slow start
+	// may cost come to 14 ms at the most there.
+	shortRoundTripMicroseconds = 2000
+	// shortResponseSegments are three initial windows (RFC 6928), which two round trips bring.
+	shortResponseSegments = 30
+)
 
 // metaOf is what a measurement says about itself, nil if the result has none of that name.
 func metaOf(p ProbeResult, name string) *result.Meta {
