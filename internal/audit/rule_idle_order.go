@@ -14,6 +14,9 @@ const (
 	retransmissionSeconds = 0.2
 	// timerSeconds is how coarse idle timers are: servers announce and count whole seconds.
 	timerSeconds = 1
+	// shortestUsualSeconds is the shortest time for which load balancers and proxies keep idle connections to a server unless
+	// they are told otherwise (AWS ALB and nginx 60 s, Go 90 s, Envoy an hour).
+	shortestUsualSeconds = 60
 	// passedOnSeconds is by how much silence must outlive what a Keep-Alive header promises for the header to be another
 	// hop's: whole seconds, and the second that Node.js waits beyond its promise.
 	passedOnSeconds = 2 * timerSeconds
@@ -31,7 +34,7 @@ func idleOrder() Rule {
 		ID: "CP205", Title: "Idle connections are closed by the server before the client lets go of them",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needIdle, needObserver},
 		Helps:      []string{needReuse, needHandshake, needIdentity},
-		AppliesNot: "HTTP/2 and gRPC, where a GOAWAY tells which requests may be repeated, WebSocket, policies without `from` or that do not ask for the measurement idle, and paths that forget connections silently, where no close crosses a request.",
+		AppliesNot: "HTTP/2 and gRPC, where a GOAWAY tells which requests may be repeated, WebSocket, policies without `from` unless the server closes sooner than load balancers let go, policies that do not ask for the measurement idle, and paths that forget connections silently, where no close crosses a request.",
 		Why: "A request that the client sends while the server's close is on its way meets a closed connection: a proxy answers 502, a client reports a reset, and only what is idempotent may be repeated. " +
 			"It cannot happen if along the chain each hop lets go of idle connections before the next one does: client < sidecar < load balancer < server.",
 		Cures: []string{
@@ -58,17 +61,13 @@ func judgeIdleOrder(in Input) judgement {
 
 // judgeClientIdle judges the first place of the chain: the client against whatever closes its connections.
 func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
-	if in.ServerOnly {
-		return notApplicable("The policy names no workload in `from` whose idle time could be compared.")
-	}
-	if idle.Cut == nil {
-		return unknown("Whether idle connections are cut was not found out.")
-	}
 	client, clientKnown := clientIdleOf(in)
-	if !*idle.Cut {
+	switch {
+	case idle.Cut == nil:
+		return unknown("Whether idle connections are cut was not found out.")
+	case !*idle.Cut:
 		return judgeUncut(in, idle, client, clientKnown)
-	}
-	if idle.How == result.CutBlackHole {
+	case idle.How == result.CutBlackHole:
 		return notApplicable("The path forgets idle connections silently, so that no close crosses a request.")
 	}
 	cut := cutSeconds(idle)
@@ -80,7 +79,13 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 		evidence["keepAliveTimeoutSeconds"] = strconv.Itoa(*announced)
 		seen += fmt.Sprintf(" (its Keep-Alive header says %d s)", *announced)
 	}
-	if !clientKnown {
+	switch {
+	case !clientKnown && limit < shortestUsualSeconds:
+		return fail(Info, fmt.Sprintf("%s. Load balancers and pools usually keep idle connections for %d s or more and so meet the race; what this client does is not known. %s",
+			seen, shortestUsualSeconds, whyNoClient(in)), evidence, cureRaiseServer)
+	case in.ServerOnly:
+		return notApplicable("The policy names no workload in `from` whose idle time could be compared.")
+	case !clientKnown:
 		return unknown(fmt.Sprintf("%s. A client that keeps idle connections for longer than %.1f s meets the race; what this one does is not known. %s", seen, limit, whyNoClient(in)))
 	}
 	evidence["pod"], evidence["idleP99Seconds"] = client.pod, fmt.Sprintf("%.1f", client.p99Seconds)
@@ -103,7 +108,10 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 
 // judgeUncut judges a path on which no silence that was tried ended a connection.
 func judgeUncut(in Input, idle *result.Idle, client clientIdle, clientKnown bool) judgement {
-	if idle.SurvivedSeconds == nil {
+	switch {
+	case in.ServerOnly:
+		return notApplicable("The policy names no workload in `from` whose idle time could be compared.")
+	case idle.SurvivedSeconds == nil:
 		return unknown("For how long idle connections survive was not found out.")
 	}
 	survived := *idle.SurvivedSeconds
