@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"maps"
+
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/userrules"
@@ -58,6 +60,22 @@ func (o ownRules) trouble() trouble {
 		return trouble{}
 	}
 	return trouble{v1alpha1.ReasonInvalid, o.problems[0].err.Error()}
+}
+
+// mayBreach says whether a finding of a rule could make the policy not compliant: what is worth knowing only could not,
+// so that it does not matter either if too little is known to judge it.
+func (s *scope) mayBreach(id string) bool {
+	gravest := map[string]audit.Severity{}
+	for _, rule := range audit.Rules() {
+		gravest[rule.ID] = rule.Severity
+	}
+	for _, rule := range s.rules.compiled {
+		gravest[rule.ID()] = rule.Severity
+	}
+	if s.policy.Spec.Audit != nil {
+		maps.Copy(gravest, severitiesOf(s.policy.Spec.Audit))
+	}
+	return gravest[id] != audit.Info
 }
 
 // severitiesOf are the severities that a policy gives the findings of rules.

@@ -233,7 +233,7 @@ func (s *scope) compliant() state {
 			switch {
 			case v.Result == v1alpha1.VerdictFail && v.Severity != v1alpha1.SeverityInfo:
 				failing = append(failing, l.spec.Name+" "+v.Rule)
-			case v.Result == v1alpha1.VerdictUnknown:
+			case v.Result == v1alpha1.VerdictUnknown && s.mayBreach(v.Rule):
 				unknown = append(unknown, l.spec.Name+" "+v.Rule)
 			}
 		}

@@ -41,6 +41,17 @@ func judged(l *link, outcome v1alpha1.VerdictResult, severity v1alpha1.Severity,
 	}}
 }
 
+func verdictOf(t *testing.T, l *link, rule string) *v1alpha1.Verdict {
+	t.Helper()
+	for i := range l.report.Status.Verdicts {
+		if v := &l.report.Status.Verdicts[i]; v.Rule == rule {
+			return v
+		}
+	}
+	t.Fatalf("there is no verdict of %s", rule)
+	return nil
+}
+
 func TestConditions(t *testing.T) {
 	failing := func(failures int32, hadResult bool) func(*scope, *link) {
 		return func(_ *scope, l *link) {
@@ -71,6 +82,15 @@ func TestConditions(t *testing.T) {
 		{"all passes", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictPass, "", 10) }, "Ready=True/Succeeded Probed=True/Succeeded Compliant=True/NoFindings -Reconciling -Stalled"},
 		{"a finding never makes it unready", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictFail, v1alpha1.SeverityError, 99) }, "Ready=True/Succeeded Compliant=False/Findings -Reconciling"},
 		{"information is no breach", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictFail, v1alpha1.SeverityInfo, 10) }, "Compliant=True/NoFindings"},
+		{"what could be no breach need not be known", func(_ *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			verdictOf(t, l, "CP303").Result = v1alpha1.VerdictUnknown
+		}, "Compliant=True/NoFindings"},
+		{"unless the policy makes it one", func(s *scope, l *link) {
+			judged(l, v1alpha1.VerdictPass, "", 10)
+			verdictOf(t, l, "CP303").Result = v1alpha1.VerdictUnknown
+			s.policy.Spec.Audit = &v1alpha1.AuditSpec{Severities: []v1alpha1.RuleSeverity{{Rule: "CP303", Severity: v1alpha1.SeverityWarning}}}
+		}, "Compliant=Unknown/NotJudged"},
 		{"unknown is not a pass", func(_ *scope, l *link) { judged(l, v1alpha1.VerdictUnknown, "", 10) }, "Compliant=Unknown/NotJudged"},
 		{"the first probe fails", failing(1, false), "Ready=False/ProbeFailed Probed=False/ProbeFailed -Reconciling -Stalled"},
 		{"one of many probes fails", failing(2, true), "Ready=True/Succeeded Probed=False/ProbeFailed"},
