@@ -25,7 +25,8 @@ func countersOfTrouble() []string {
 		"TcpExt.TCPFromZeroWindowAdv", // this side's window opened again
 		"TcpExt.TCPToZeroWindowAdv",   // this side's window closed: its application does not read
 		"TcpExt.TCPWantZeroWindowAdv", // it would have closed, but had been promised already
-		"TcpExt.TCPAbortOnData",       // closed with unread data, which is answered by a reset
+		"TcpExt.TCPAbortOnClose",      // reset here, for the application closed with unread data
+		"TcpExt.TCPAbortOnData",       // reset here, for it closed with SO_LINGER 0, or data came after it had closed
 		"TcpExt.TCPAbortOnTimeout",    // given up, for the peer did not answer
 		"TcpExt.TCPAbortOnMemory",
 		"TcpExt.TCPKeepAlive",        // keepalive probes sent

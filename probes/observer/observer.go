@@ -230,7 +230,7 @@ func (o *Observer) observation() result.Observation {
 			ExactSeconds: o.ends.listened(now).Seconds(), ClosingsLost: o.ends.lost,
 		},
 		Counters: o.counters, CounterChanges: changes(o.firstCounters, o.counters),
-		Sysctls: o.proc.Sysctls(procnet.ConnectionSysctls()),
+		Sysctls: o.proc.Sysctls(procnet.WorkloadSysctls()),
 	}
 	for name, value := range seen.Sysctls {
 		if len(value) > result.MaximumSysctlBytes {

@@ -18,3 +18,14 @@ func ConnectionSysctls() []string {
 		"net.ipv4.tcp_tw_reuse",
 	}
 }
+
+// WorkloadSysctls names those that an observer shows: beside the ones above such as say something about a workload's own
+// connections alone, for which a probe's message has no room.
+func WorkloadSysctls() []string {
+	return append(ConnectionSysctls(),
+		"net.ipv4.tcp_max_tw_buckets",
+		"net.ipv4.tcp_retries2",
+		"net.ipv4.tcp_timestamps",
+		"net.netfilter.nf_conntrack_max", // of the whole node; it is read-only here
+	)
+}
