@@ -32,6 +32,19 @@ func Microseconds(us float64) string {
 	return significant(us/1e6) + " s"
 }
 
+// Lasting writes for how long something has lasted, given in seconds, in the unit that people would say: 0.4 s, 12 s,
+// 25 minutes, 2.5 hours.
+func Lasting(seconds float64) string {
+	const minute, hour = 60, 3600
+	switch {
+	case math.Abs(seconds) < 2*minute:
+		return significant(seconds) + " s"
+	case math.Abs(seconds) < 2*hour:
+		return strconv.Itoa(int(math.Round(seconds/minute))) + " minutes"
+	}
+	return strconv.FormatFloat(math.Round(10*seconds/hour)/10, 'f', -1, 64) + " hours"
+}
+
 // Rate writes a number of events per second: 470, 12.5, 0.02.
 func Rate(perSecond float64) string {
 	if math.Abs(perSecond) >= 999.5 {

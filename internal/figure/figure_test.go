@@ -18,6 +18,14 @@ func TestMicroseconds(t *testing.T) {
 	}
 }
 
+func TestLasting(t *testing.T) {
+	for seconds, want := range map[float64]string{0: "0 s", 0.44: "0.44 s", 119: "119 s", 120: "2 minutes", 3600: "60 minutes", 7199: "120 minutes", 7200: "2 hours", 108000: "30 hours", 9000: "2.5 hours"} {
+		if got := Lasting(seconds); got != want {
+			t.Errorf("Lasting(%v) = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
 func TestRate(t *testing.T) {
 	for rate, want := range map[float64]string{0: "0", 0.016: "0.02", 12.54: "12.5", 470.2: "470", 1075.2: "1,075"} {
 		if got := Rate(rate); got != want {
