@@ -5,6 +5,7 @@ package audit
 import (
 	"time"
 
+	"github.com/connpolicy/connpolicy/internal/ports"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -16,6 +17,21 @@ type Input struct {
 	Now time.Time
 	// Addresses are the ip:port tuples that sockets to this link name: a Service's virtual address, or the endpoints' own.
 	Addresses []string
+	// Virtual says that Addresses are a Service's virtual ones, behind which endpoints are chosen.
+	Virtual bool
+	// ReadyEndpoints is how many endpoints can be chosen behind the link. Nil: not known.
+	ReadyEndpoints *int
+	// NotReady are the endpoints' own ip:port that a Service still lists and that are not ready: on their way out, or not
+	// in yet.
+	NotReady []string
+	// PodsPerNode is the number of the workload's pods on the node that has most of them. Nil: not known.
+	PodsPerNode *int
+	// NodePorts is the cluster's range of NodePorts. Nil: not known.
+	NodePorts *ports.Range
+	// History are the key figures of earlier looks, in any order.
+	History []PastFigures
+	// Tuning is what the operator sets in the workload's pods. Nil: nothing.
+	Tuning *Tuning
 	// ServerOnly says that no workload opens the connections (the policy has no `from`), so that rules about it do not
 	// apply.
 	ServerOnly bool
@@ -41,7 +57,9 @@ type ProbeResult struct {
 
 // PodObservation is what an observer saw in one pod of the workload.
 type PodObservation struct {
-	Pod, Node   string
+	Pod, Node string
+	// Stamp is what a pod bears that was created with values: Tuning.Stamp if they are those. Empty: it got none.
+	Stamp       string
 	Observation result.Observation
 }
 

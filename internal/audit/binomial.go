@@ -66,3 +66,28 @@ func logChoose(n, k int) float64 {
 	c, _ := math.Lgamma(float64(n - k + 1))
 	return a - b - c
 }
+
+// rarity says how a number of events among trials stands to one in a hundred.
+type rarity int
+
+const (
+	// tooFewTrials: more than one in a hundred were seen, but in so few trials that it may be chance.
+	tooFewTrials rarity = iota
+	// rare: no more than one in a hundred were seen.
+	rare
+	// common: more than one in a hundred are to be expected, so that a 99th percentile feels them.
+	common
+)
+
+// rarityOf judges events among trials.
+func rarityOf(events, trials int64) rarity {
+	switch {
+	case trials <= 0 || events > trials:
+		return tooFewTrials
+	case float64(events) <= objectiveShare*float64(trials):
+		return rare
+	case provenAbove(events, trials, objectiveShare):
+		return common
+	}
+	return tooFewTrials
+}

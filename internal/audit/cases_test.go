@@ -21,7 +21,7 @@ type ruleCase struct {
 
 // ruleCases are the cases of all rules.
 func ruleCases() []ruleCase {
-	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), throughputCases())
+	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), longLivedCases(), throughputCases(), settingCases(), healthCases())
 }
 
 // with returns value after change.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -20,6 +21,12 @@ type KeyFigures struct {
 	ConnectionsPerSecond *int
 	// PortUtilizationPercent is the share of the local ports that the fullest pod held at its peak, rounded down.
 	PortUtilizationPercent *int
+}
+
+// PastFigures are the key figures of an earlier look.
+type PastFigures struct {
+	At time.Time
+	KeyFigures
 }
 
 // Figures returns the key figures of a link.

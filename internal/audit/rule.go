@@ -38,8 +38,14 @@ const (
 	CategorySmallPackets Category = "Small packets"
 	// CategoryPorts (4): local ports and TIME_WAIT.
 	CategoryPorts Category = "Ports"
+	// CategoryLongLived (5): connections that live for long, silent or not.
+	CategoryLongLived Category = "Long-lived"
 	// CategoryThroughput (6): how much a connection, or several of them, can carry.
 	CategoryThroughput Category = "Throughput"
+	// CategorySettings (7): whether what the operator sets is in force.
+	CategorySettings Category = "Settings"
+	// CategoryHealth (8): signs that connections suffer.
+	CategoryHealth Category = "Health"
 )
 
 // judgement is what a rule's function says.

@@ -36,7 +36,7 @@ func judgePortHeadroom(in Input) judgement {
 	}
 	addresses := slices.DeleteFunc(slices.Clone(in.Addresses), onLoopback)
 	if len(addresses) == 0 && len(in.Addresses) > 0 {
-		return notApplicable("The kernel takes ports on loopback back from TIME_WAIT after a second or two, so they do not run out as others do.")
+		return judgeOnLoopback(in)
 	}
 	if len(addresses) == 0 {
 		return unknown("The addresses of the target are not known, so its sockets cannot be told from others.")
@@ -48,6 +48,19 @@ func judgePortHeadroom(in Input) judgement {
 			continue
 		}
 		judgements = append(judgements, judgePortUse(portUse(o, addresses), o.Observation.UptimeSeconds, in.Objectives.PortUtilizationPercent))
+	}
+	return fullest(judgements)
+}
+
+// judgeOnLoopback judges the connections that are open, since the kernel takes ports on loopback back from TIME_WAIT.
+func judgeOnLoopback(in Input) judgement {
+	judgements := []judgement{notApplicable("The kernel takes ports on loopback back from TIME_WAIT after a second or two, so they do not run out as others do.")}
+	for _, use := range PortUses(in) {
+		use.InUse = max(use.InUse-use.TimeWait, 0)
+		use.InUsePeak, use.TimeWait = use.InUse, 0
+		if use.percent() >= portLimit(in) {
+			judgements = append(judgements, judgePortUse(use, timeWaitSeconds, in.Objectives.PortUtilizationPercent))
+		}
 	}
 	return fullest(judgements)
 }

@@ -4,7 +4,7 @@ import "slices"
 
 // Rules returns all rules, sorted by id: the first digit of an id is its category.
 func Rules() []Rule {
-	return slices.Concat(setupRules(), reuseRules(), smallPacketRules(), portRules(), throughputRules())
+	return slices.Concat(setupRules(), reuseRules(), smallPacketRules(), portRules(), longLivedRules(), throughputRules(), settingRules(), healthRules())
 }
 
 func setupRules() []Rule {
@@ -39,7 +39,56 @@ func reuseRules() []Rule {
 func portRules() []Rule {
 	return []Rule{
 		portHeadroom(),
+		portGrowth(),
 		listenerInRange(),
+		timeWaitHolder(),
+		virtualAddressShortage(),
+		sourceTranslation(),
+		conntrackShare(),
+		nodePortsInRange(),
+		uselessReuse(),
+		loweredFinTimeout(),
+		skippedTimeWait(),
+	}
+}
+
+func longLivedRules() []Rule {
+	return []Rule{
+		idleCut(),
+		uselessKeepalive(),
+		silentPeer(),
+		deadInFlight(),
+		websocketBlocked(),
+		websocketCut(),
+		pushCut(),
+		costlyPolling(),
+		agelessConnections(),
+		hastyGoAway(),
+		unansweredPing(),
+	}
+}
+
+func settingRules() []Rule {
+	return []Rule{
+		settingNotInForce(),
+		settingForbidden(),
+		settingOverridden(),
+		settingConflict(),
+	}
+}
+
+func healthRules() []Rule {
+	return []Rule{
+		closeWait(),
+		failedConnects(),
+		resets(),
+		retransmissions(),
+		zeroWindow(),
+		synCookies(),
+		abortedForMemory(),
+		leavingEndpoints(),
+		agesAtOnce(),
+		familyFallback(),
 	}
 }
 

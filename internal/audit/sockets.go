@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -37,6 +38,31 @@ func perUse(in Input, judge func(PodObservation, result.Destination, *result.Con
 	})
 }
 
+// linkConnections are the connections of all observed pods to the link, where observers tell how they are used.
+func linkConnections(in Input) []result.Connections {
+	var all []result.Connections
+	for _, o := range in.Observations {
+		for _, d := range o.Observation.Destinations {
+			if d.Connections != nil && ofLink(d, in.Addresses) {
+				all = append(all, *d.Connections)
+			}
+		}
+	}
+	return all
+}
+
+// longestSilence is for how long the most silent of the workload's connections to the link, one in a hundred left out, have
+// neither sent nor received data. Nil: not known.
+func longestSilence(in Input) *float64 {
+	var longest *float64
+	for _, c := range linkConnections(in) {
+		if c.IdleSeconds != nil && (longest == nil || c.IdleSeconds.P99 > *longest) {
+			longest = &c.IdleSeconds.P99
+		}
+	}
+	return longest
+}
+
 // kernelCount is a counter of the kernel's and the time that it is of.
 type kernelCount struct {
 	value int64
@@ -58,8 +84,27 @@ func noCounter(o PodObservation, name string) judgement {
 	return unknown(fmt.Sprintf("The observer in pod %s does not tell the kernel's counter %s.", o.Pod, name))
 }
 
+// allConnections returns how many connections the pod's namespace opened and accepted, over the same time as counter.
+func allConnections(o PodObservation) (connections int64, known bool) {
+	opened, knowsOpened := counter(o, "Tcp.ActiveOpens")
+	accepted, knowsAccepted := counter(o, "Tcp.PassiveOpens")
+	return opened.value + accepted.value, knowsOpened && knowsAccepted
+}
+
 // setting returns a whole number that is in force in the pod. It is not known where it could not be read.
 func setting(o PodObservation, name string) (value int, known bool) {
 	value, err := strconv.Atoi(o.Observation.Sysctls[name])
 	return value, err == nil
+}
+
+func notRead(o PodObservation, name string) judgement {
+	return unknown(fmt.Sprintf("%s of pod %s could not be read.", name, o.Pod))
+}
+
+// plural writes a count of things: "1 connection", "12 connections".
+func plural(count int64, thing string) string {
+	if count == 1 {
+		return "1 " + thing
+	}
+	return figure.Count(int(count)) + " " + thing + "s"
 }

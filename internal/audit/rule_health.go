@@ -1,0 +1,287 @@
+package audit
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+func closeWait() Rule {
+	return Rule{
+		ID: "CP801", Title: "Connections that the peer has closed are not closed here",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`, and workloads without a connection to the link.",
+		Why: "CLOSE_WAIT ends when the application closes, and never by itself. After a minute the peer's kernel has forgotten the connection, so what the application still keeps is dead: " +
+			"a leak that ends when file descriptors run out, or a pool that will hand it out to the next request.",
+		Cures: []string{
+			"Close what is read to its end: responses in every branch, errors included (Go: defer resp.Body.Close(); Java: try-with-resources; Python: with). If they belong to a pool, let it test connections before it hands them out or evict idle ones sooner than the server closes them (Apache HttpClient: setValidateAfterInactivity, evictIdleConnections; HikariCP: maxLifetime).",
+		},
+		Source: "RFC 9293 section 3.6 (closing); Documentation/networking/ip-sysctl.rst, tcp_fin_timeout (the peer's minute)",
+		judge:  judgeCloseWait,
+	}
+}
+
+func judgeCloseWait(in Input) judgement {
+	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "closeWait": strconv.Itoa(c.CloseWait), "open": strconv.Itoa(c.Open)}
+		if c.CloseWait == 0 {
+			return pass(fmt.Sprintf("Pod %s has closed every connection to %s that the peer closed.", o.Pod, d.Address), evidence)
+		}
+		if c.CloseWaitOldestSeconds == nil {
+			return unknown(fmt.Sprintf("%s of pod %s to %s wait to be closed, for how long is not known.", plural(int64(c.CloseWait), "connection"), o.Pod, d.Address))
+		}
+		oldest := *c.CloseWaitOldestSeconds
+		evidence["oldestSeconds"] = fmt.Sprintf("%.0f", oldest)
+		seen := fmt.Sprintf("The peer at %s has closed %s that pod %s still keeps, the oldest for %s", d.Address, plural(int64(c.CloseWait), "connection"), o.Pod, figure.Lasting(oldest))
+		// By then the peer's kernel has given the connection up (its tcp_fin_timeout), so that no use of it can succeed.
+		if oldest < finTimeoutSeconds {
+			return pass(seen+", which is not long.", evidence)
+		}
+		return fail(Warning, fmt.Sprintf("%s, of %s open.", seen, figure.Count(c.Open)), evidence, 0)
+	})
+}
+
+func failedConnects() Rule {
+	return Rule{
+		ID: "CP802", Title: "Connects to the target fail",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`, and workloads without a connection to the link.",
+		Why: "A connection that was begun and never established was refused, timed out, or went to an endpoint that is gone. " +
+			"More than one in a hundred is felt in the 99th percentile of all that opens a connection, however fast the others are.",
+		Cures: []string{
+			"Find out whether they are refused at once (nothing listens: endpoints that are not ready yet or are going; add a readiness probe, and a preStop sleep of some seconds) or time out (NetworkPolicy, firewall, a full accept queue: see CP102). Let the client resolve the name again after a failure (Java: networkaddress.cache.ttl).",
+		},
+		Source: "RFC 9293 section 3.10.7.3; kubernetes.io, Pod Lifecycle (termination of pods)",
+		judge:  judgeFailedConnects,
+	}
+}
+
+func judgeFailedConnects(in Input) judgement {
+	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		if c.Opened == 0 {
+			return notApplicable("No observed pod opened a connection to this link while the observer looked.")
+		}
+		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "failed": strconv.FormatInt(c.Failed, 10), "opened": strconv.FormatInt(c.Opened, 10)}
+		seen := fmt.Sprintf("%s of %s that pod %s began to %s were never established", figure.Count(int(c.Failed)), plural(c.Opened, "connection"), o.Pod, d.Address)
+		switch rarityOf(c.Failed, c.Opened) {
+		case common:
+			return fail(Warning, seen+".", evidence, 0)
+		case tooFewTrials:
+			return unknown(seen + ", too few to tell whether more than one in a hundred fail.")
+		}
+		return pass(seen+".", evidence)
+	})
+}
+
+func resets() Rule {
+	return Rule{
+		ID: "CP803", Title: "Established connections end in resets",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`.",
+		Why: "A reset throws away what was under way in both directions, and the request on it fails or is repeated. " +
+			"It comes from a peer that died or restarted, from a hop that forgot the connection, or from an application that closes with data unread.",
+		Cures: []string{
+			"Find out which end resets: TCPAbortOnClose and TCPAbortOnData (nstat -az) count what the pod itself reset. If it is the peers: look for restarts without draining (preStop, terminationGracePeriodSeconds), idle times along the chain that are in the wrong order (502s), and hops that forget connections (CP501).",
+			"The pod itself resets: its applications close with data unread, or with SO_LINGER 0. Read responses to their end before closing, and do not set SO_LINGER to be rid of TIME_WAIT.",
+		},
+		Source: "RFC 9293 section 3.5.2 (reset); RFC 1122 section 4.2.2.13 (closing with unread data); Documentation/networking/snmp_counter.rst, TcpExtTCPAbortOnClose and TcpExtTCPAbortOnData",
+		judge:  judgeResets,
+	}
+}
+
+func judgeResets(in Input) judgement {
+	const reset, accept, onClose, onData = "Tcp.EstabResets", "Tcp.PassiveOpens", "TcpExt.TCPAbortOnClose", "TcpExt.TCPAbortOnData"
+	return perPod(in, func(o PodObservation) judgement {
+		count, known := counter(o, reset)
+		if !known {
+			return noCounter(o, reset)
+		}
+		all, known := allConnections(o)
+		accepted, knowsAccepted := counter(o, accept)
+		if !known || !knowsAccepted {
+			return noCounter(o, accept)
+		}
+		evidence := map[string]string{"pod": o.Pod, "resets": strconv.FormatInt(count.value, 10), "connections": strconv.FormatInt(all, 10)}
+		seen := fmt.Sprintf("%s of the %s of pod %s, to and from anywhere, ended in a reset %s", figure.Count(int(count.value)), plural(all, "connection"), o.Pod, count.since)
+		cure, byWhom := 0, ""
+		unreadData, knowsUnread := counter(o, onClose)
+		lingering, knowsLinger := counter(o, onData)
+		if own := unreadData.value + lingering.value; knowsUnread && knowsLinger {
+			evidence["ownResets"] = strconv.FormatInt(own, 10)
+			byWhom = fmt.Sprintf("; %s of them by the pod itself, which closed with data unread or with SO_LINGER 0", figure.Count(int(own)))
+			if 2*own > count.value {
+				cure = 1
+			}
+		}
+		switch rarityOf(count.value, all) {
+		case tooFewTrials:
+			return unknown(seen + ", too few to tell whether more than one in a hundred do.")
+		case rare:
+			return pass(seen+".", evidence)
+		}
+		// Health checks of load balancers reset what they opened, so that only what the accepted ones cannot account for is
+		// known to be of the connections that the workload opened.
+		if rarityOf(max(count.value-accepted.value, 0), all-accepted.value) == common {
+			return fail(Warning, seen+byWhom+".", evidence, cure)
+		}
+		evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
+		return fail(Info, fmt.Sprintf("%s%s. They may all be among the %s that it accepted, as health checks of load balancers end.",
+			seen, byWhom, figure.Count(int(accepted.value))), evidence, cure)
+	})
+}
+
+func retransmissions() Rule {
+	return Rule{
+		ID: "CP804", Title: "Segments have to be sent again",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`.",
+		Why: "A segment that is lost, or whose acknowledgement is, is sent again after a fifth of a second at the earliest where nothing follows it. " +
+			"If more than one in a hundred is, the 99th percentile of even the smallest request shows it.",
+		Cures: []string{
+			"Look for what drops packets on the way: full queues of the pod's or node's interface (ip -s link, tc -s qdisc: dropped), CPU limits that throttle a proxy, rate limits of the cloud's instance type, packets larger than the path takes (tracepath). Compare nodes: if one stands out, drain it.",
+		},
+		Source: "RFC 6298 (retransmission timer); Documentation/networking/snmp_counter.rst, TcpRetransSegs and TcpOutSegs",
+		judge:  judgeRetransmissions,
+	}
+}
+
+func judgeRetransmissions(in Input) judgement {
+	const again, sent = "Tcp.RetransSegs", "Tcp.OutSegs"
+	return perPod(in, func(o PodObservation) judgement {
+		repeated, known := counter(o, again)
+		if !known {
+			return noCounter(o, again)
+		}
+		all, known := counter(o, sent)
+		if !known {
+			return noCounter(o, sent)
+		}
+		// OutSegs does not count what is sent again (RFC 4022, tcpOutSegs).
+		segments := all.value + repeated.value
+		evidence := map[string]string{"pod": o.Pod, "segmentsSentAgain": strconv.FormatInt(repeated.value, 10), "segments": strconv.FormatInt(segments, 10)}
+		if segments == 0 {
+			return unknown(fmt.Sprintf("Pod %s sent nothing %s.", o.Pod, all.since))
+		}
+		seen := fmt.Sprintf("Pod %s sent %s of %s again %s (%s), to anywhere", o.Pod, figure.Count(int(repeated.value)), plural(segments, "segment"),
+			all.since, figure.Percent(100*float64(repeated.value)/float64(segments)))
+		switch rarityOf(repeated.value, segments) {
+		case common:
+			return fail(Warning, seen+".", evidence, 0)
+		case tooFewTrials:
+			return unknown(seen + ", too few to tell whether more than one in a hundred are.")
+		}
+		return pass(seen+".", evidence)
+	})
+}
+
+const (
+	// closedWindowPercent is the share of the looks from which on a closed window is no chance: where it is met once in a
+	// hundred, a 99th percentile meets it.
+	closedWindowPercent = 1
+	// fewestSamples are needed to see one in a hundred at all.
+	fewestSamples = 100
+)
+
+func zeroWindow() Rule {
+	return Rule{
+		ID: "CP805", Title: "The peer does not take data, for its application does not read",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`, and workloads without a connection to the link.",
+		Why: "A receiver whose buffer is full closes its window, and the sender waits, whatever the path could carry. " +
+			"The network is not to blame then: the peer's application is slow, blocked, or short of processor time.",
+		Cures: []string{
+			"Look at the peer: CPU throttling (container_cpu_cfs_throttled_seconds_total), garbage collection, a lock, or one thread that serves many connections. Give it more processor time or replicas; a larger receive buffer (tcp_rmem) only delays the stall.",
+		},
+		Source: "RFC 9293 section 3.8.6 (managing the window) and 3.8.6.1 (zero-window probing)",
+		judge:  judgeZeroWindow,
+	}
+}
+
+func judgeZeroWindow(in Input) judgement {
+	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "zeroWindowSamples": strconv.FormatInt(c.ZeroWindowSamples, 10), "samples": strconv.FormatInt(c.Samples, 10)}
+		if c.Samples == 0 || c.ZeroWindowSamples > 0 && c.Samples < fewestSamples {
+			return unknown(fmt.Sprintf("The connections of pod %s to %s were seen %d times only, which does not show what happens once in a hundred.", o.Pod, d.Address, c.Samples))
+		}
+		seen := fmt.Sprintf("%s had closed its window on data that pod %s wanted to send at %s of %s looks at a connection (%s)", d.Address, o.Pod,
+			figure.Count(int(c.ZeroWindowSamples)), figure.Count(int(c.Samples)), figure.Percent(100*float64(c.ZeroWindowSamples)/float64(c.Samples)))
+		if 100*c.ZeroWindowSamples < closedWindowPercent*c.Samples {
+			return pass(seen+".", evidence)
+		}
+		return fail(Warning, seen+".", evidence, 0)
+	})
+}
+
+func synCookies() Rule {
+	return Rule{
+		ID: "CP806", Title: "The workload's own listeners answer with SYN cookies",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`.",
+		Why: "When more connections are half open than a listener has room for, the kernel answers with cookies and keeps nothing. " +
+			"Connections still come about, but without the peer's options where it sends no timestamps, and it is a sign of a flood or of an application that accepts too slowly.",
+		Cures: []string{
+			"See whether ListenOverflows grows too: then the application accepts too slowly, and a longer backlog in listen() (nginx: listen … backlog=; Java: acceptCount; Node.js: server.listen backlog) with net.core.somaxconn helps bursts. If not, look for a flood: many SYNs that are never completed.",
+		},
+		Source: "RFC 4987 section 3.6 (SYN cookies); Documentation/networking/ip-sysctl.rst, tcp_syncookies; Documentation/networking/snmp_counter.rst, SyncookiesSent",
+		judge:  judgeSynCookies,
+	}
+}
+
+func judgeSynCookies(in Input) judgement {
+	const sent = "TcpExt.SyncookiesSent"
+	return perPod(in, func(o PodObservation) judgement {
+		cookies, known := counter(o, sent)
+		if !known {
+			return noCounter(o, sent)
+		}
+		evidence := map[string]string{"pod": o.Pod, "synCookies": strconv.FormatInt(cookies.value, 10)}
+		if cookies.value == 0 {
+			return pass(fmt.Sprintf("No listener of pod %s sent a SYN cookie %s.", o.Pod, cookies.since), evidence)
+		}
+		if overflows, known := counter(o, counterListenOverflows); known {
+			evidence["listenOverflows"] = strconv.FormatInt(overflows.value, 10)
+		}
+		severity, share := Warning, ""
+		if accepted, known := counter(o, "Tcp.PassiveOpens"); known {
+			evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
+			share = fmt.Sprintf(" and accepted %s", plural(accepted.value, "connection"))
+			if rarityOf(cookies.value, cookies.value+accepted.value) != common {
+				severity = Info
+			}
+		}
+		return fail(severity, fmt.Sprintf("Listeners of pod %s sent %s%s %s: more connections were half open than they have room for.",
+			o.Pod, plural(cookies.value, "SYN cookie"), share, cookies.since), evidence, 0)
+	})
+}
+
+func abortedForMemory() Rule {
+	return Rule{
+		ID: "CP807", Title: "The kernel ends connections for want of memory",
+		Category: CategoryHealth, Severity: Error, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`.",
+		Why: "When TCP's memory on the node is used up, or too many closed connections still have data to send, the kernel resets connections that it should have finished. " +
+			"The limits are the node's, so other pods are hit as well.",
+		Cures: []string{
+			"Look at the node's /proc/net/sockstat (mem against net.ipv4.tcp_mem, orphan against tcp_max_orphans). Find the pods with many connections or much unread data (CP801, CP805), bound their pools and buffers, and spread them over nodes.",
+		},
+		Source: "Documentation/networking/snmp_counter.rst, TcpExtTCPAbortOnMemory; Documentation/networking/ip-sysctl.rst, tcp_mem and tcp_max_orphans",
+		judge:  judgeAbortedForMemory,
+	}
+}
+
+func judgeAbortedForMemory(in Input) judgement {
+	const aborted = "TcpExt.TCPAbortOnMemory"
+	return perPod(in, func(o PodObservation) judgement {
+		count, known := counter(o, aborted)
+		if !known {
+			return noCounter(o, aborted)
+		}
+		evidence := map[string]string{"pod": o.Pod, "aborted": strconv.FormatInt(count.value, 10)}
+		if count.value == 0 {
+			return pass(fmt.Sprintf("No connection of pod %s was ended for want of memory %s.", o.Pod, count.since), evidence)
+		}
+		return fail(Error, fmt.Sprintf("The kernel ended %s of pod %s for want of memory %s.", plural(count.value, "connection"), o.Pod, count.since), evidence, 0)
+	})
+}

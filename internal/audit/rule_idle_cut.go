@@ -1,0 +1,271 @@
+package audit
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// Settings of TCP keepalive (Documentation/networking/ip-sysctl.rst). Sockets with options of their own do not follow them.
+const (
+	sysctlKeepaliveTime     = "net.ipv4.tcp_keepalive_time"
+	sysctlKeepaliveInterval = "net.ipv4.tcp_keepalive_intvl"
+	sysctlKeepaliveProbes   = "net.ipv4.tcp_keepalive_probes"
+)
+
+// likeHop names what is known for cutting connections after a silence between two bounds. It proves nothing: others
+// have the same figures. Empty: nothing that is widely known.
+func likeHop(atLeast *float64, atMost float64) string {
+	if atLeast == nil {
+		return ""
+	}
+	known := []struct {
+		seconds float64
+		name    string
+	}{
+		{60, "an AWS ALB, ingress-nginx or nginx's proxy_read_timeout (60 s)"},
+		{240, "an Azure load balancer (240 s)"},
+		{300, "Envoy's stream_idle_timeout (300 s)"},
+		{350, "an AWS NLB or NAT gateway (350 s)"},
+		{600, "Google Cloud's firewall or load balancer (600 s)"},
+		{900, "IPVS, as kube-proxy uses it (900 s)"},
+		{3600, "Envoy's idle timeouts (1 hour)"},
+	}
+	var names []string
+	for _, k := range known {
+		if *atLeast <= k.seconds && k.seconds <= atMost {
+			names = append(names, k.name)
+		}
+	}
+	if len(names) == 0 || len(names) > 2 { // bounds that fit everything say nothing
+		return ""
+	}
+	return " This is consistent with " + strings.Join(names, " or ") + "."
+}
+
+// between writes the bounds of a cut-off in seconds.
+func between(atLeast *float64, atMost float64) string {
+	if atLeast == nil {
+		return fmt.Sprintf("at most %s", seconds(atMost))
+	}
+	return fmt.Sprintf("between %s and %s", strings.TrimSuffix(seconds(*atLeast), " s"), seconds(atMost))
+}
+
+// seconds writes a time of seconds to hours in seconds: 0.5 s, 350 s, 7,200 s.
+func seconds(s float64) string { return figure.Rate(s) + " s" }
+
+// howCut says how idle connections came to their end.
+func howCut(how result.IdleCut) string {
+	switch how {
+	case result.CutFIN:
+		return "closed (FIN)"
+	case result.CutRST:
+		return "reset (RST)"
+	case result.CutBlackHole:
+		return "forgotten without a word, so that nothing sent on them is answered"
+	}
+	return "cut in several ways"
+}
+
+func cutEvidence(i *result.Idle) map[string]string {
+	evidence := map[string]string{"how": string(i.How), "lookedSeconds": fmt.Sprintf("%.1f", i.LookedSeconds)}
+	for name, value := range map[string]*float64{"cutAfterSecondsAtLeast": i.AfterSecondsAtLeast, "cutAfterSecondsAtMost": i.AfterSecondsAtMost} {
+		if value != nil {
+			evidence[name] = fmt.Sprintf("%.1f", *value)
+		}
+	}
+	if i.SurvivedOf != nil {
+		evidence["survived"] = fmt.Sprintf("%d of %d", i.SurvivedOf.Got, i.SurvivedOf.Of)
+	}
+	if i.KeepaliveHelps != nil {
+		evidence["keepaliveHelps"] = strconv.FormatBool(*i.KeepaliveHelps)
+	}
+	return evidence
+}
+
+// cutBounds returns the bounds of the cut-off. Without an upper one, none is known.
+func cutBounds(i *result.Idle) (atLeast *float64, atMost float64, known bool) {
+	if i.Cut == nil || !*i.Cut || i.AfterSecondsAtMost == nil {
+		return nil, 0, false
+	}
+	return i.AfterSecondsAtLeast, *i.AfterSecondsAtMost, true
+}
+
+func idleCut() Rule {
+	return Rule{
+		ID: "CP501", Title: "The path forgets idle connections before keepalive speaks",
+		Category: CategoryLongLived, Severity: Error, Needs: []string{needIdle}, Helps: []string{needObserver},
+		AppliesNot: "Policies that do not ask for the measurement idle.",
+		Why: "Load balancers, address translation and firewalls forget a connection that was silent for long, often without telling either end. " +
+			"The next request then fails, or waits for an answer that never comes: a quarter of an hour by Linux's default. TCP keepalive prevents it only where it is armed and speaks sooner than the path forgets.",
+		Cures: []string{
+			"Arm TCP keepalive below the cut-off: SO_KEEPALIVE in the client (Go: net.Dialer.KeepAliveConfig; JDBC for PostgreSQL: tcpKeepAlive=true; libpq: keepalives_idle; gRPC: keepalive_time; Envoy, Istio: tcpKeepalive.time), with net.ipv4.tcp_keepalive_time in the pod's securityContext.sysctls at half of the cut-off or less.",
+			"Close idle connections sooner than the path does: the client's pool (Go: IdleConnTimeout; HikariCP: maxLifetime and keepaliveTime; Envoy: idle_timeout). Or raise the time of the hop: IPVS: ipvsadm --set, kube-proxy ipvs.tcpTimeout; NLB: tcp.idle_timeout.seconds; Azure: idleTimeoutInMinutes and enableTcpReset.",
+			"Lower net.ipv4.tcp_keepalive_time in the pod's securityContext.sysctls to half of the cut-off or less: the connections are armed and follow it, unless the client sets a time of its own (TCP_KEEPIDLE), which has to be lowered then.",
+		},
+		Source: "RFC 9293 section 3.8.4 (keepalive); RFC 5382 section 5 (NAT timers); kubernetes/kubernetes#80298 and kube-router#521 (IPVS, 900 s); docs.aws.amazon.com, NLB idle timeout (350 s)",
+		judge:  judgeIdleCut,
+	}
+}
+
+func judgeIdleCut(in Input) judgement {
+	return perFigures(in, idleSource(), func(p ProbeResult, i *result.Idle) judgement {
+		atLeast, atMost, cut := cutBounds(i)
+		switch {
+		case i.Cut == nil:
+			return unknown("No connection could be watched through a silence.")
+		case !*i.Cut:
+			return judgeSurvived(in, i)
+		case !cut:
+			return unknown("Idle connections are cut, but after how long was not found out.")
+		case i.How == result.CutFIN:
+			return pass(fmt.Sprintf("Connections silent for %s are closed with a FIN, which the client sees before it uses them again.", between(atLeast, atMost)), cutEvidence(i))
+		}
+		return judgeForgotten(in, p, i, atLeast, atMost)
+	})
+}
+
+// judgeSurvived judges a path on which nothing was cut: that tells as much as was tried.
+func judgeSurvived(in Input, i *result.Idle) judgement {
+	evidence := cutEvidence(i)
+	silent := longestSilence(in)
+	if silent != nil && *silent > i.LookedSeconds {
+		return unknown(fmt.Sprintf("Silences of up to %s are survived; longer ones were not tried, and the workload's connections are silent for up to %s. Raise probe.limits.idleSeconds.",
+			seconds(i.LookedSeconds), seconds(*silent)))
+	}
+	return pass(fmt.Sprintf("No connection was cut in %s of silence, the longest that was tried.", seconds(i.LookedSeconds)), evidence)
+}
+
+// judgeForgotten judges a path that resets or forgets idle connections, by what the workload's own do against it.
+func judgeForgotten(in Input, p ProbeResult, i *result.Idle, atLeast *float64, atMost float64) judgement {
+	evidence := cutEvidence(i)
+	seen := fmt.Sprintf("Connections silent for %s are %s.%s", between(atLeast, atMost), howCut(i.How), likeHop(atLeast, atMost))
+	armed, notArmed := 0, 0
+	for _, c := range linkConnections(in) {
+		armed += c.Keepalive.Armed
+		notArmed += c.Keepalive.NotArmed
+	}
+	speaks, known := speaksAfter(in, p)
+	if known {
+		evidence["keepaliveTimeSeconds"] = strconv.Itoa(speaks)
+	}
+	evidence["armed"], evidence["notArmed"] = strconv.Itoa(armed), strconv.Itoa(notArmed)
+	cure := 0
+	if i.KeepaliveHelps != nil && !*i.KeepaliveHelps {
+		cure = 1
+	}
+	inTime := known && atLeast != nil && float64(speaks) <= *atLeast
+	silent := longestSilence(in)
+	if silent != nil {
+		evidence["silentSecondsP99"] = fmt.Sprintf("%.0f", *silent)
+	}
+	switch {
+	case notArmed > 0 && silent != nil && *silent >= atMost:
+		severity := Warning
+		if i.How == result.CutBlackHole {
+			severity = Error
+		}
+		return fail(severity, fmt.Sprintf("%s %s of the workload have no keepalive, and some are silent for %s already.",
+			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cure)
+	case notArmed > 0 && silent != nil && atLeast != nil && *silent < *atLeast:
+		return fail(Info, fmt.Sprintf("%s %s of the workload have no keepalive. They were silent for %s at the most when they were seen, which is not too long unless load goes down.",
+			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cure)
+	case notArmed > 0:
+		return fail(Warning, fmt.Sprintf("%s %s of the workload have no keepalive.", seen, plural(int64(notArmed), "connection")), evidence, cure)
+	case armed > 0 && inTime:
+		return pass(fmt.Sprintf("%s Keepalive is armed on the workload's %s and speaks after %d s, sooner.", seen, plural(int64(armed), "connection"), speaks), evidence)
+	case armed > 0 && neverSpoke(in):
+		return fail(Warning, fmt.Sprintf("%s Keepalive is armed on the workload's %s, but no keepalive packet was ever sent; by the kernel's setting the first goes out after %s s of silence.",
+			seen, plural(int64(armed), "connection"), figure.Count(speaks)), evidence, 2)
+	case armed > 0:
+		return unknown(fmt.Sprintf("%s Keepalive is armed on the workload's connections; whether it speaks sooner cannot be seen, for a client may set a time of its own.", seen))
+	case !known:
+		return unknown(fmt.Sprintf("%s When keepalive would speak could not be read.", seen))
+	case inTime:
+		return pass(fmt.Sprintf("%s Keepalive, where it is armed, speaks after %d s, sooner.", seen, speaks), evidence)
+	}
+	return fail(Warning, fmt.Sprintf("%s Where keepalive is armed at all, it speaks after %s s by the kernel's setting.", seen, figure.Count(speaks)), evidence, cure)
+}
+
+// speaksAfter is how many seconds of silence keepalive waits by the kernel's setting in the workload's pods, the longest;
+// where nobody looks into them, in the probe's.
+func speaksAfter(in Input, p ProbeResult) (longest int, known bool) {
+	for _, o := range in.Observations {
+		if s, read := setting(o, sysctlKeepaliveTime); read {
+			longest, known = max(longest, s), true
+		}
+	}
+	if !known {
+		s, err := strconv.Atoi(p.Result.Host.Sysctls[sysctlKeepaliveTime])
+		return s, err == nil
+	}
+	return longest, known
+}
+
+// neverSpoke says whether every observed pod is known to have sent no keepalive probe.
+func neverSpoke(in Input) bool {
+	for _, o := range in.Observations {
+		if sent, known := counter(o, "TcpExt.TCPKeepAlive"); !known || sent.value > 0 {
+			return false
+		}
+	}
+	return len(in.Observations) > 0
+}
+
+func uselessKeepalive() Rule {
+	return Rule{
+		ID: "CP502", Title: "Keepalive does not keep connections: something above TCP cuts them",
+		Category: CategoryLongLived, Severity: Warning, Needs: []string{needIdle}, Helps: []string{needObserver},
+		AppliesNot: "Policies that do not ask for the measurement idle.",
+		Why: "A proxy or load balancer that counts requests or data, not packets, cuts a connection although TCP keepalive runs on it; keepalive also ends at the nearest hop that ends TCP. " +
+			"Only traffic of the application's own, or a longer time at that hop, keeps such a connection.",
+		Cures: []string{
+			"Let the application speak sooner than the cut-off: HTTP/2 or gRPC PING, WebSocket ping, a query of the pool (HikariCP: keepaliveTime; SQLAlchemy: pool_pre_ping; Redis: health_check_interval). Or raise the hop's own time: nginx proxy_timeout or proxy_read_timeout, HAProxy timeout client and server, Envoy idle_timeout, Istio tcp.idleTimeout, NLB with TLS: fixed.",
+		},
+		Source: "docs.aws.amazon.com, Network Load Balancers, connection idle timeout (TLS listeners ignore keepalive); RFC 9293 section 3.8.4",
+		judge:  judgeUselessKeepalive,
+	}
+}
+
+func judgeUselessKeepalive(in Input) judgement {
+	return perFigures(in, idleSource(), func(_ ProbeResult, i *result.Idle) judgement {
+		atLeast, atMost, cut := cutBounds(i)
+		switch {
+		case i.Cut == nil:
+			return unknown("No connection could be watched through a silence.")
+		case !*i.Cut:
+			return pass(fmt.Sprintf("No connection was cut in %s of silence, the longest that was tried.", seconds(i.LookedSeconds)), cutEvidence(i))
+		case i.How == result.CutFIN && in.Protocol != protocolTCP:
+			return pass("Idle connections are closed with a FIN, which the client sees before it uses them again, so that none needs keepalive.", cutEvidence(i))
+		case !cut || i.KeepaliveHelps == nil:
+			return unknown("Idle connections are cut; whether keepalive prevents it was not found out, for lack of time. Raise probe.limits.idleSeconds.")
+		case *i.KeepaliveHelps:
+			return pass(fmt.Sprintf("Keepalive at a third of the cut-off (%s) kept connections alive.", between(atLeast, atMost)), cutEvidence(i))
+		}
+		seen := fmt.Sprintf("Connections silent for %s are %s, with keepalive and without.", between(atLeast, atMost), howCut(i.How))
+		if i.How != result.CutFIN {
+			return fail(Warning, seen+likeHop(atLeast, atMost), cutEvidence(i), 0)
+		}
+		return judgeOrderlyClose(in, i, seen, atMost)
+	})
+}
+
+// judgeOrderlyClose judges a timer that closes connections of any protocol with a FIN. Who counts on keepalive does not
+// expect it. A server that gives up on clients that have not spoken yet looks the same from outside, so it takes the
+// workload's own connections to tell.
+func judgeOrderlyClose(in Input, i *result.Idle, seen string, atMost float64) judgement {
+	armed := 0
+	for _, c := range linkConnections(in) {
+		armed += c.Keepalive.Armed
+	}
+	silent := longestSilence(in)
+	if armed == 0 || silent == nil || *silent >= atMost {
+		return pass(seen+" The client sees the FIN before it uses them again.", cutEvidence(i))
+	}
+	evidence := cutEvidence(i)
+	evidence["armed"] = strconv.Itoa(armed)
+	return fail(Info, fmt.Sprintf("%s The workload has keepalive on %s, and none has outlived that silence.", seen, plural(int64(armed), "connection")), evidence, 0)
+}
