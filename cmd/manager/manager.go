@@ -87,7 +87,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
 		Events: mgr.GetEventRecorder("connpolicy"), HTTP: observerClient(), Now: time.Now,
 		ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
-		ObserverPort: o.observerPort, AuditRules: auditRules, Ceilings: o.ceilings,
+		ObserverPort: o.observerPort, NodePorts: &o.nodePorts, AuditRules: auditRules, Ceilings: o.ceilings,
 	}
 	if err := policies.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the policy controller: %w", err)

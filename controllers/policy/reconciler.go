@@ -16,6 +16,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/internal/ports"
 	"github.com/connpolicy/connpolicy/internal/userrules"
 )
 
@@ -40,6 +41,8 @@ type Reconciler struct {
 	ProbePriorityClass string
 	// ObserverPort is the port that observers serve on.
 	ObserverPort int
+	// NodePorts is the cluster's range of NodePorts (--node-port-range). Nil: not known.
+	NodePorts *ports.Range
 	// AuditRules is what audit rules of policies may name.
 	AuditRules *userrules.Environment
 	// Ceilings of the administrator; zero fields have none.
@@ -59,6 +62,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		return ctrl.Result{}, nil // owner references remove what the policy made
 	}
 	s := newScope(policy, r.Now())
+	s.nodePorts = r.NodePorts
 	s.rules = compileRules(r.AuditRules, policy.Spec.Audit)
 	defer func() {
 		if written := r.writeStatus(ctx, s); written != nil {

@@ -50,7 +50,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	for _, o := range s.observed {
 		if o.seen.observation != nil {
 			in.Observations = append(in.Observations, audit.PodObservation{
-				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Observation: *o.seen.observation,
+				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Stamp: stamp(o.pod), Observation: *o.seen.observation,
 			})
 		}
 	}
@@ -58,6 +58,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 		in.Disabled = s.policy.Spec.Audit.Disable
 		in.Severities = severitiesOf(s.policy.Spec.Audit)
 	}
+	addFacts(&in, s, l)
 	return in, nil
 }
 
@@ -99,6 +100,7 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 	if err != nil {
 		return v1alpha1.ConnectionReportStatus{}, err
 	}
+	in.History = pastFigures(history)
 	now := metav1.NewTime(s.now)
 	figures := keyFigures(audit.Figures(in))
 	status := v1alpha1.ConnectionReportStatus{
@@ -234,18 +236,6 @@ func addFinding(count v1alpha1.FindingCount, severity v1alpha1.Severity) v1alpha
 		count.Info++
 	}
 	return count
-}
-
-// portsJudged says whether every rule about ports could be judged.
-func portsJudged(list []v1alpha1.Verdict) bool {
-	for _, rule := range audit.Rules() {
-		if rule.Category == audit.CategoryPorts && slices.ContainsFunc(list, func(v v1alpha1.Verdict) bool {
-			return v.Rule == rule.ID && v.Result == v1alpha1.VerdictUnknown
-		}) {
-			return false
-		}
-	}
-	return len(list) > 0
 }
 
 // worstFinding is the message of the gravest finding, the first of its kind; empty if there is none.

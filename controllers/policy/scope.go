@@ -10,6 +10,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/clip"
+	"github.com/connpolicy/connpolicy/internal/ports"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -29,6 +30,8 @@ type scope struct {
 	tuning *v1alpha1.ConnectionTuning
 	// nodeAddresses are never probed.
 	nodeAddresses []string
+	// nodePorts is the cluster's range of NodePorts. Nil: not known.
+	nodePorts *ports.Range
 	// probeNodes take the probes of a policy without a workload, the best first.
 	probeNodes []string
 	// rules of the policy's own.

@@ -29,6 +29,10 @@ type target struct {
 	key string
 	// addresses that sockets to the target name, as far as the cluster knows them.
 	addresses []string
+	// virtual says that addresses are a Service's virtual ones.
+	virtual bool
+	// notReady are the endpoints of a headless Service that are not ready, as sockets name them.
+	notReady []string
 	// readyEndpoints behind a Service. Nil: not a Service, or the cluster does not know its endpoints.
 	readyEndpoints *int32
 }
@@ -75,7 +79,9 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 		// The name of a headless Service leads to the pods themselves, on the port that they listen on.
 		_, t.port, _ = net.SplitHostPort(ready[0])
 		t.addresses = ready[:min(len(ready), maximumAddresses)]
+		t.notReady = leavingEndpoints(port.Name, slicesOfService, ready)
 	} else {
+		t.virtual = true
 		for _, ip := range clusterIPs(service) {
 			t.addresses = append(t.addresses, net.JoinHostPort(ip, t.port))
 		}
@@ -122,25 +128,37 @@ func servicePort(service *corev1.Service, wanted string) (corev1.ServicePort, tr
 
 // readyEndpoints lists the addresses and ports of the ready endpoints of a Service's port, sorted, each once.
 func readyEndpoints(portName string, slicesOfService []discoveryv1.EndpointSlice) []string {
-	var ready []string
+	return endpointsThat(isReady, portName, slicesOfService)
+}
+
+// leavingEndpoints lists those that are not ready in the same way: on their way out, or not in yet.
+func leavingEndpoints(portName string, slicesOfService []discoveryv1.EndpointSlice, ready []string) []string {
+	notReady := endpointsThat(func(endpoint discoveryv1.Endpoint) bool { return !isReady(endpoint) }, portName, slicesOfService)
+	// While an endpoint moves from one slice to another both may tell of it.
+	return slices.DeleteFunc(notReady, func(address string) bool { return slices.Contains(ready, address) })
+}
+
+func isReady(endpoint discoveryv1.Endpoint) bool {
+	return endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
+}
+
+func endpointsThat(are func(discoveryv1.Endpoint) bool, portName string, slicesOfService []discoveryv1.EndpointSlice) []string {
+	var chosen []string
 	for _, slice := range slicesOfService {
 		for _, port := range slice.Ports {
 			if port.Port == nil || nameOf(port) != portName {
 				continue
 			}
 			for _, endpoint := range slice.Endpoints {
-				if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {
-					continue
-				}
 				// All addresses of an endpoint are the same endpoint's; consumers use the first.
-				if len(endpoint.Addresses) > 0 {
-					ready = append(ready, net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port))))
+				if are(endpoint) && len(endpoint.Addresses) > 0 {
+					chosen = append(chosen, net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port))))
 				}
 			}
 		}
 	}
-	slices.Sort(ready)
-	return slices.Compact(ready)
+	slices.Sort(chosen)
+	return slices.Compact(chosen)
 }
 
 func nameOf(port discoveryv1.EndpointPort) string {
