@@ -46,6 +46,12 @@ type ConnectionPolicyList struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.from) || !has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode == 'Observe'",message="tuning.mode Recommend and Apply need 'from': without it there is no workload to tune"
 // +kubebuilder:validation:XValidation:rule="!has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode != 'Apply' || !has(self.observe) || !has(self.observe.pods) || self.observe.pods >= 1",message="tuning.mode Apply needs observe.pods of 1 or more: a setting counts as applied only when it was read back inside a pod"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP', 'HTTPS']) || !self.probe.measurements.exists(m, m in ['reuse', 'slowStart', 'smallWrites', 'parallel', 'pipelining', 'closing'])",message="the measurements reuse, slowStart, smallWrites, parallel, pipelining and closing need a link whose protocol is HTTP or HTTPS"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP', 'HTTPS', 'WebSocket']) || !self.probe.measurements.exists(m, m == 'push')",message="the measurement push needs a link whose protocol is HTTP, HTTPS or WebSocket"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP2', 'GRPC']) || !self.probe.measurements.exists(m, m == 'http2')",message="the measurement http2 needs a link whose protocol is HTTP2 or GRPC"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol == 'WebSocket') || !self.probe.measurements.exists(m, m == 'websocket')",message="the measurement websocket needs a link whose protocol is WebSocket"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || !has(self.probe.limits) || !has(self.probe.limits.idleSeconds) || self.probe.limits.idleSeconds > 0 || !self.probe.measurements.exists(m, m == 'idle')",message="the measurement idle needs probe.limits.idleSeconds above 0"
+// +kubebuilder:validation:XValidation:rule="self.to.filter(l, has(l.tls) && has(l.tls.clientCertificateSecret)).size() <= 4",message="at most four links of a policy may show a client certificate (tls.clientCertificateSecret); write another policy for more"
 type ConnectionPolicySpec struct {
 	// from is the workload that opens the connections, in the policy's own namespace. Without it the servers alone are
 	// measured, from any node, and nothing can be tuned.
@@ -109,19 +115,24 @@ type WorkloadReference struct {
 
 // Protocol is what is spoken on a link.
 //
-// +kubebuilder:validation:Enum=TCP;HTTP
+// +kubebuilder:validation:Enum=TCP;HTTP;HTTPS;HTTP2;GRPC;WebSocket
 type Protocol string
 
-// The protocols that this version measures.
+// The protocols. HTTPS begins with TLS; HTTP2, GRPC and WebSocket do where the link has tls.
 const (
-	ProtocolTCP  Protocol = "TCP"
-	ProtocolHTTP Protocol = "HTTP"
+	ProtocolTCP       Protocol = "TCP"
+	ProtocolHTTP      Protocol = "HTTP"
+	ProtocolHTTPS     Protocol = "HTTPS"
+	ProtocolHTTP2     Protocol = "HTTP2"
+	ProtocolGRPC      Protocol = "GRPC"
+	ProtocolWebSocket Protocol = "WebSocket"
 )
 
 // Link is one thing that the workload connects to.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.service) != has(self.endpoint)",message="a link has exactly one of 'service' (a Service of this cluster) and 'endpoint' (a host and port anywhere)"
-// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.protocol == 'HTTP'",message="'http' may be set only where protocol is HTTP"
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.protocol != 'TCP'",message="'http' may be set only where protocol is HTTP, HTTPS, HTTP2, GRPC or WebSocket: over TCP no request is made"
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !(self.protocol in ['TCP', 'HTTP'])",message="'tls' may be set only where protocol is HTTPS, HTTP2, GRPC or WebSocket: over TCP nothing is said, and HTTP over TLS is the protocol HTTPS"
 type Link struct {
 	// name tells the links of a policy apart. It appears in reports and in the names of pods.
 	// +required
@@ -135,14 +146,64 @@ type Link struct {
 	// endpoint is a host and port, in the cluster or outside of it.
 	// +optional
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
-	// protocol is what is spoken on the link: TCP, which it is by default, or HTTP (HTTP/1.1 in clear text). More can be
-	// measured where it is HTTP: whether the server keeps connections for further requests.
+	// protocol is what is spoken on the link: TCP, which it is by default, HTTP (HTTP/1.1 in clear text), HTTPS (HTTP/1.1
+	// over TLS), HTTP2, GRPC or WebSocket. The latter three are spoken over TLS where the link has tls, and in clear text
+	// where it has not. Over TCP a probe connects and says nothing; the more it may say, the more it can measure.
 	// +optional
 	// +kubebuilder:default=TCP
 	Protocol Protocol `json:"protocol,omitempty"`
-	// http says which request the probe makes, where protocol is HTTP. A GET of / by default.
+	// http says which request the probe makes, where protocol is another than TCP. A GET of / by default.
 	// +optional
 	HTTP *HTTPRequest `json:"http,omitempty"`
+	// tls says how TLS is spoken, where protocol is HTTPS, HTTP2, GRPC or WebSocket. HTTP2, GRPC and WebSocket are spoken
+	// in clear text without it; an empty one, {}, is enough.
+	// +optional
+	TLS *TLSClient `json:"tls,omitempty"`
+}
+
+// TLSClient is the client's side of TLS.
+type TLSClient struct {
+	// serverName is the name that the server's certificate must be for. The host of the link if absent.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="isIP(self) || !format.dns1123Subdomain().validate(self).hasValue()",message="serverName is a DNS name in lower case or an IP address, without scheme or port"
+	ServerName string `json:"serverName,omitempty"`
+	// caConfigMap holds the certificates of the authorities to trust. Those that the probe's image trusts if absent, which
+	// a cluster's own authority is not among.
+	// +optional
+	CAConfigMap *ConfigMapKey `json:"caConfigMap,omitempty"`
+	// clientCertificateSecret holds the certificate that the probe shows to the server, and its key. It is mounted into
+	// probe pods and never read by the operator; whoever writes the policy needs the right to get it. At most four links
+	// of a policy may name one.
+	// +optional
+	ClientCertificateSecret *SecretName `json:"clientCertificateSecret,omitempty"`
+}
+
+// ConfigMapKey names a key of a ConfigMap of the policy's own namespace.
+type ConfigMapKey struct {
+	// name of the ConfigMap.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name is the name of a ConfigMap of the policy's own namespace: lower-case letters, digits, '-' and '.'"
+	Name string `json:"name"`
+	// key that holds certificates in PEM: ca.crt by default.
+	// +optional
+	// +kubebuilder:default=ca.crt
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$') && !self.startsWith('..') && self != '.'",message="key is a key of a ConfigMap: letters, digits, '-', '_' and '.'"
+	Key string `json:"key,omitempty"`
+}
+
+// SecretName names a Secret of the policy's own namespace.
+type SecretName struct {
+	// name of a Secret of type kubernetes.io/tls, with the keys tls.crt and tls.key.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name is the name of a Secret of the policy's own namespace: lower-case letters, digits, '-' and '.'"
+	Name string `json:"name"`
 }
 
 // ServiceReference names a Service and one of its ports.
@@ -191,16 +252,19 @@ type HTTPRequest struct {
 	Path string `json:"path,omitempty"`
 }
 
-// MeasurementName names a measurement of the probe.
+// MeasurementName names a measurement of the probe. All of the probe's are there but backlog, which takes a place beside
+// the listener.
 //
-// +kubebuilder:validation:Enum=handshake;reuse;timeWait
+// +kubebuilder:validation:Enum=dns;handshake;identity;timeWait;reuse;idle;slowStart;smallWrites;http2;websocket;push;parallel;pipelining;closing
 type MeasurementName string
 
-// The measurements that this version knows.
+// The measurements that the operator itself speaks of.
 const (
 	MeasurementHandshake MeasurementName = "handshake"
 	MeasurementReuse     MeasurementName = "reuse"
 	MeasurementTimeWait  MeasurementName = "timeWait"
+	MeasurementIdle      MeasurementName = "idle"
+	MeasurementWebSocket MeasurementName = "websocket"
 )
 
 // ProbeSpec says what is measured, how often, and at what cost.
@@ -214,9 +278,14 @@ type ProbeSpec struct {
 	// +kubebuilder:validation:Minimum=30
 	// +kubebuilder:validation:Maximum=86400
 	IntervalSeconds int32 `json:"intervalSeconds,omitempty"`
-	// measurements names what is measured: handshake (how long setting up a connection takes), reuse (whether the server
-	// keeps a connection for further requests) and timeWait (which side is left with TIME_WAIT, and how many connections
-	// a second the local ports allow). None named: all that suit the protocol.
+	// measurements names what is measured. None named: all that suit the link's protocol and disturb nobody. With any
+	// protocol: dns (how the name is resolved), handshake (how long setting up a connection takes), identity (the addresses
+	// that each end sees), timeWait (which side is left with TIME_WAIT, and how many connections a second the local ports
+	// allow) and idle (after how much silence a connection is cut, in a pod of its own: limits.idleSeconds). With HTTP and
+	// HTTPS: reuse (whether the server keeps a connection for further requests), slowStart (how a transfer begins) and
+	// smallWrites (the stall of small writes). With HTTP2 and GRPC: http2. With WebSocket: websocket. Only when they are
+	// named, for they load the target or may confuse others: push (polling against streams), parallel (what more
+	// connections gain), pipelining and closing.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -247,6 +316,14 @@ type ProbeLimits struct {
 	// +kubebuilder:validation:Minimum=5
 	// +kubebuilder:validation:Maximum=300
 	Seconds int32 `json:"seconds,omitempty"`
+	// idleSeconds is the longest silence that idle looks at, in a pod of its own that sends almost nothing: 1000 by default
+	// and at the most 7200. Most load balancers that cut silent connections do so before 1000 seconds are over. 0: idle is
+	// not measured. It is measured again every six hours, and when what is measured changes or a run is asked for.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=7200
+	IdleSeconds *int32 `json:"idleSeconds,omitempty"`
 }
 
 // ObserveSpec says in how many of the workload's pods an observer looks.
@@ -266,9 +343,9 @@ type ObserveSpec struct {
 type Objectives struct {
 	// handshakeP99Microseconds bounds the 99th percentile of the time of connect(), in microseconds. It takes 299
 	// samples with none above to prove it, over the nodes of a run, of which there are at most two; until there are enough,
-	// the verdict is unknown. A probe pod takes that many if probe.limits.connections is 895 or more for HTTP and 448 or
-	// more for TCP (299 where handshake is the only measurement), and requestsPerSecond × seconds no less. Where the
-	// workload's pods stand on two nodes, half is enough.
+	// the verdict is unknown. A probe pod takes that many if probe.limits.connections is 1640 or more for HTTP and HTTPS
+	// and 597 or more for TCP (299 where handshake is the only measurement), and requestsPerSecond × seconds no less. Where
+	// the workload's pods stand on two nodes, half is enough.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`

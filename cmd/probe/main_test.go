@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/probes/runner"
+	"github.com/connpolicy/connpolicy/probes/target"
 )
 
 // environmentBeProbe makes the test binary be the probe, so that tests can run it as a process of its own.
@@ -85,6 +88,8 @@ func TestUsageErrors(t *testing.T) {
 		{"run --target http://x --protocol UDP", "there is no protocol"},
 		{"run --target http://x -o xml", "text or json"},
 		{"run --target http://x --measure handshake,colour", "colour"},
+		{"run --target http://x --except colour", "colour"},
+		{"run --target http://x --measure idle --except idle", "leaves nothing to measure"},
 		{"run --target http://x --limit-rps 0", "above zero"},
 		{"run --target http://x --handshake-samples -1", "0 or more"},
 		{"run --target http://x --address-family ipx", "address family"},
@@ -118,6 +123,36 @@ func TestHelpListAndVersion(t *testing.T) {
 			t.Errorf("probe %s: %q, %q", arguments, &stdout, &stderr)
 		}
 	}
+}
+
+func TestMeasurementsWithoutExceptions(t *testing.T) {
+	for _, c := range []struct{ measure, except, want string }{
+		{"", "", ""}, // the runner's choice
+		{"handshake,idle", "", "handshake,idle"},
+		{"handshake,idle", "idle", "handshake"},
+	} {
+		o := runOptions{measure: split(c.measure), except: split(c.except)}
+		got, err := o.measurements(target.TCP)
+		if err != nil || strings.Join(got, ",") != c.want {
+			t.Errorf("%q except %q: %v, %v, want %q", c.measure, c.except, got, err, c.want)
+		}
+	}
+}
+
+func TestExceptLeavesTheOthers(t *testing.T) {
+	all, err := runner.Select(nil, target.TCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := runOptions{except: []string{"idle"}}
+	got, err := o.measurements(target.TCP)
+	if err != nil || len(got) != len(all)-1 || slices.Contains(got, "idle") || !slices.Contains(got, "handshake") {
+		t.Errorf("%v, %v, of %d", got, err, len(all))
+	}
+}
+
+func split(names string) []string {
+	return strings.FieldsFunc(names, func(r rune) bool { return r == ',' })
 }
 
 func TestRunWithoutPrivilege(t *testing.T) {

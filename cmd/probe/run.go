@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -28,7 +29,7 @@ const terminationBytes = 4096
 
 type runOptions struct {
 	target, protocol, family string
-	measure                  []string
+	measure, except          []string
 	handshake                handshake.Options
 	limits                   budget.Limits
 	tls                      tlsOptions
@@ -45,6 +46,7 @@ func (o *runOptions) flags() *pflag.FlagSet {
 	f.StringVar(&o.protocol, "protocol", "", "TCP, HTTP, HTTPS, HTTP2, GRPC or WebSocket; by default what the target's scheme stands for")
 	f.StringVar(&o.family, "address-family", "any", "any, IPv4 or IPv6")
 	f.StringSliceVar(&o.measure, "measure", nil, "names of measurements, separated by commas; by default all that suit the protocol")
+	f.StringSliceVar(&o.except, "except", nil, "names of measurements to leave out of those")
 	f.IntVar(&o.handshake.Samples, "handshake-samples", 0, "samples of handshake to take at least, within the limits; 0: until the median is known well")
 	f.Float64Var(&o.handshake.CountAboveMicroseconds, "count-connects-above", 0, "microseconds: count the connects that take longer; 0: do not")
 	f.IntVar(&o.limits.Connections, "limit-connections", 200, "connections to open at most")
@@ -95,7 +97,8 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if limit := o.handshake.CountAboveMicroseconds; limit < 0 || math.IsNaN(limit) || math.IsInf(limit, 0) {
 		return runner.Config{}, fmt.Errorf("%w: --count-connects-above is 0 or more, not %v", errUsage, limit)
 	}
-	if _, err := runner.Select(o.measure, parsed.Protocol); err != nil {
+	measure, err := o.measurements(parsed.Protocol)
+	if err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	security, err := o.tls.config()
@@ -111,13 +114,37 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		Family:    family,
 		Guard:     guard,
 		Limits:    o.limits,
-		Measure:   o.measure,
+		Measure:   measure,
 		Handshake: o.handshake,
 		TLS:       security,
 		UserAgent: "connpolicy-probe/" + version(),
 		Proc:      procnet.New("/proc"),
 		Log:       log,
 	}, nil
+}
+
+// measurements names what is to be measured.
+func (o *runOptions) measurements(protocol target.Protocol) ([]string, error) {
+	selected, err := runner.Select(o.measure, protocol)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.except) == 0 {
+		return o.measure, nil
+	}
+	if _, err := runner.Select(o.except, protocol); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, m := range selected {
+		if !slices.Contains(o.except, m.Name) {
+			names = append(names, m.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("--except leaves nothing to measure")
+	}
+	return names, nil
 }
 
 func runProbe(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {

@@ -71,10 +71,11 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		Limits       v1alpha1.ProbeLimits
 		From         *v1alpha1.WorkloadReference
 		// Left out where it is 0, as it was from fingerprints before it was there.
-		HandshakeSamples int   `json:",omitempty"`
-		CountAbove       int64 `json:",omitempty"`
-	}{l.target.url, l.spec.Protocol, s.policy.Spec.Probe.Measurements, r.limits(s.policy), s.policy.Spec.From,
-		objectivesOf(s.policy).HandshakeSamples(), countAbove(s.policy)})
+		HandshakeSamples int                 `json:",omitempty"`
+		CountAbove       int64               `json:",omitempty"`
+		TLS              *v1alpha1.TLSClient `json:",omitempty"`
+	}{l.target.url, l.spec.Protocol, measurements(s.policy), r.limits(s.policy), s.policy.Spec.From,
+		objectivesOf(s.policy).HandshakeSamples(), countAbove(s.policy), l.spec.TLS})
 	if err != nil {
 		return runInput{}, err
 	}
@@ -129,7 +130,29 @@ func readingOf(pod *corev1.Pod, now time.Time) podReading {
 	return podReading{uid: pod.UID, node: pod.Spec.NodeName, live: !ended(pod), Reading: probepod.Read(pod, now)}
 }
 
-// limits are the policy's, under the administrator's ceilings.
+// measurements names what a run measures: what the policy names but idle, which has a pod of its own. None: all that suit
+// the protocol but idle. Where the policy names idle alone, handshake tells whether the target can be reached at all.
+func measurements(policy *v1alpha1.ConnectionPolicy) []v1alpha1.MeasurementName {
+	asked := policy.Spec.Probe.Measurements
+	if len(asked) == 0 {
+		return nil
+	}
+	names := slices.DeleteFunc(slices.Clone(asked), func(name v1alpha1.MeasurementName) bool { return name == v1alpha1.MeasurementIdle })
+	if len(names) == 0 {
+		return []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake}
+	}
+	return names
+}
+
+// except names what a run leaves out where the policy names nothing.
+func except(measurements []v1alpha1.MeasurementName) []v1alpha1.MeasurementName {
+	if len(measurements) > 0 {
+		return nil
+	}
+	return []v1alpha1.MeasurementName{v1alpha1.MeasurementIdle}
+}
+
+// limits are the policy's for a run, under the administrator's ceilings.
 func (r *Reconciler) limits(policy *v1alpha1.ConnectionPolicy) v1alpha1.ProbeLimits {
 	asked := policy.Spec.Probe.Limits
 	return v1alpha1.ProbeLimits{
@@ -205,7 +228,9 @@ func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
 		Tolerations:       s.source.tolerations,
 		URL:               l.target.url,
 		Protocol:          l.spec.Protocol,
-		Measurements:      s.policy.Spec.Probe.Measurements,
+		TLS:               l.spec.TLS,
+		Measurements:      measurements(s.policy),
+		Except:            except(measurements(s.policy)),
 		HandshakeSamples:  objectivesOf(s.policy).HandshakeSamples(),
 		CountAbove:        countAbove(s.policy),
 		Limits:            r.limits(s.policy),

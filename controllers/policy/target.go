@@ -180,14 +180,21 @@ func clusterIPs(service *corev1.Service) []string {
 	return []string{service.Spec.ClusterIP}
 }
 
-// url is what the probe is given.
+// url is what the probe is given. The protocols that are spoken with TLS or without it have it where the link says so.
 func url(link v1alpha1.Link, hostPort string) string {
-	if link.Protocol != v1alpha1.ProtocolHTTP {
+	if link.Protocol == v1alpha1.ProtocolTCP {
 		return "tcp://" + hostPort
+	}
+	scheme := "http"
+	if link.Protocol == v1alpha1.ProtocolWebSocket {
+		scheme = "ws"
+	}
+	if link.TLS != nil || link.Protocol == v1alpha1.ProtocolHTTPS {
+		scheme += "s"
 	}
 	path := "/"
 	if link.HTTP != nil && link.HTTP.Path != "" {
 		path = link.HTTP.Path
 	}
-	return "http://" + hostPort + path
+	return scheme + "://" + hostPort + path
 }

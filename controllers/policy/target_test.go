@@ -122,3 +122,26 @@ func TestWorkloadOf(t *testing.T) {
 		}
 	}
 }
+
+// HTTP/2, gRPC and WebSocket are spoken over TLS where the link says so.
+func TestURLs(t *testing.T) {
+	tls, path := &v1alpha1.TLSClient{}, &v1alpha1.HTTPRequest{Path: "/live"}
+	for _, test := range []struct {
+		link v1alpha1.Link
+		want string
+	}{
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolTCP}, "tcp://h:1"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTP, HTTP: path}, "http://h:1/live"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTPS}, "https://h:1/"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTPS, TLS: tls}, "https://h:1/"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTP2}, "http://h:1/"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTP2, TLS: tls}, "https://h:1/"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolGRPC, TLS: tls}, "https://h:1/"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolWebSocket, HTTP: path}, "ws://h:1/live"},
+		{v1alpha1.Link{Protocol: v1alpha1.ProtocolWebSocket, TLS: tls}, "wss://h:1/"},
+	} {
+		if got := url(test.link, "h:1"); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.link, got, test.want)
+		}
+	}
+}

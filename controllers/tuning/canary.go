@@ -25,6 +25,7 @@ var canaryLimits = v1alpha1.ProbeLimits{Connections: 20, RequestsPerSecond: 10, 
 type canaryTarget struct {
 	policy, link, url, key string
 	protocol               v1alpha1.Protocol
+	tls                    *v1alpha1.TLSClient
 }
 
 // chooseCanaryTarget takes the first link that demands something and was measured before.
@@ -37,7 +38,7 @@ func chooseCanaryTarget(policies []v1alpha1.ConnectionPolicy, reports linkReport
 			if policy.Spec.Suspend || target == nil || target.URL == "" || target.Key == "" {
 				continue
 			}
-			candidate := canaryTarget{policy: policy.Name, link: link.Name, url: target.URL, key: target.Key, protocol: link.Protocol}
+			candidate := canaryTarget{policy: policy.Name, link: link.Name, url: target.URL, key: target.Key, protocol: link.Protocol, tls: link.TLS}
 			for _, demand := range demands {
 				if demand.PolicyName == policy.Name && demand.LinkName == link.Name {
 					return candidate, true
@@ -74,6 +75,7 @@ func (r *Reconciler) startCanary(ctx context.Context, t *v1alpha1.ConnectionTuni
 		Tolerations:     g.source.template.Spec.Tolerations,
 		URL:             target.url,
 		Protocol:        target.protocol,
+		TLS:             target.tls,
 		Measurements:    []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementTimeWait},
 		Limits:          canaryLimits,
 		Sysctls:         podSysctls(start.Values),

@@ -70,7 +70,9 @@ func limitsFor(connects int, probes []ProbeResult) string {
 	each := (connects + len(probes) - 1) / len(probes)
 	connections := 0
 	for _, p := range probes {
-		connections = max(connections, p.Result.Measurements.ConnectionsFor(each))
+		sameRun := p.Result.Measurements
+		sameRun.Idle = nil // it has a pod and limits of its own
+		connections = max(connections, sameRun.ConnectionsFor(each))
 	}
 	share := ""
 	if len(probes) > 1 {

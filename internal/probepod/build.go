@@ -48,9 +48,12 @@ type Spec struct {
 	Tolerations  []corev1.Toleration
 	// URL is what is measured.
 	URL string
-	// Protocol and Measurements say how. No measurement named: all that suit the protocol.
+	// Protocol and Measurements say how. No measurement named: all that suit the protocol but Except.
 	Protocol     v1alpha1.Protocol
 	Measurements []v1alpha1.MeasurementName
+	Except       []v1alpha1.MeasurementName
+	// TLS is the client's side of it. Nil: nothing is said about it.
+	TLS *v1alpha1.TLSClient
 	// HandshakeSamples is how many handshakes the probe takes at least, within the limits. 0: as many as their median needs.
 	HandshakeSamples int
 	// CountAbove, in microseconds, asks how many connects take longer. 0: not asked.
@@ -86,6 +89,7 @@ func Build(s Spec) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			Containers:                    []corev1.Container{container(s)},
+			Volumes:                       volumes(s.TLS),
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			ReadinessGates:                []corev1.PodReadinessGate{{ConditionType: neverReady}},
 			ActiveDeadlineSeconds:         new(int64(s.Limits.Seconds) + startSeconds),
@@ -117,6 +121,7 @@ func container(s Spec) corev1.Container {
 		Image:           s.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Args:            arguments(s),
+		VolumeMounts:    mounts(s.TLS),
 		Env:             []corev1.EnvVar{{Name: RefuseAddressesVariable, Value: strings.Join(s.RefuseAddresses, ",")}},
 		// Requests and a limit of memory, so that a quota that asks for them admits the pod. No limit of CPU: a throttled
 		// probe would measure its own throttling.
@@ -133,8 +138,9 @@ func container(s Spec) corev1.Container {
 			RunAsNonRoot:             new(true),
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
-		TerminationMessagePath:   terminationPath,
-		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+		TerminationMessagePath: terminationPath,
+		// A probe that comes to no result says on its standard error why.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
 }
 
@@ -157,23 +163,22 @@ func arguments(s Spec) []string {
 	if s.CountAbove > 0 {
 		arguments = append(arguments, "--count-connects-above", fmt.Sprint(s.CountAbove))
 	}
-	measurements := s.Measurements
-	if len(measurements) == 0 {
-		measurements = all(s.Protocol)
+	arguments = append(arguments, tlsArguments(s.TLS)...)
+	if len(s.Measurements) > 0 {
+		arguments = append(arguments, "--measure", join(s.Measurements))
 	}
-	names := make([]string, len(measurements))
-	for i, name := range measurements {
-		names[i] = string(name)
+	if len(s.Except) > 0 {
+		arguments = append(arguments, "--except", join(s.Except))
 	}
-	return append(arguments, "--measure", strings.Join(names, ","))
+	return arguments
 }
 
-// all are the measurements that suit a protocol. The probe can make more than a report holds.
-func all(protocol v1alpha1.Protocol) []v1alpha1.MeasurementName {
-	if protocol == v1alpha1.ProtocolTCP {
-		return []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementTimeWait}
+func join(names []v1alpha1.MeasurementName) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
 	}
-	return []v1alpha1.MeasurementName{v1alpha1.MeasurementHandshake, v1alpha1.MeasurementTimeWait, v1alpha1.MeasurementReuse}
+	return strings.Join(texts, ",")
 }
 
 // on is the affinity to one node. It goes by the node's name: the label kubernetes.io/hostname may differ from it. The

@@ -61,12 +61,42 @@ func TestBuildAnywhereAndAllThatSuits(t *testing.T) {
 	if pod.Spec.Affinity != nil || pod.Annotations[v1alpha1.AnnotationNode] != "" {
 		t.Error("a pod for any node is bound to one")
 	}
-	if arguments := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.HasSuffix(arguments, "--measure handshake,timeWait,reuse") {
-		t.Errorf("over HTTP the probe is asked for %s", arguments)
+	if arguments := strings.Join(pod.Spec.Containers[0].Args, " "); strings.Contains(arguments, "--measure") || strings.Contains(arguments, "--except") {
+		t.Errorf("although nothing is named the probe is asked for %s", arguments)
 	}
-	s.Protocol = v1alpha1.ProtocolTCP
-	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.HasSuffix(arguments, "--measure handshake,timeWait") {
-		t.Errorf("over TCP the probe is asked for %s", arguments)
+	s.Except = []v1alpha1.MeasurementName{v1alpha1.MeasurementIdle}
+	if arguments := strings.Join(Build(s).Spec.Containers[0].Args, " "); !strings.HasSuffix(arguments, " --except idle") {
+		t.Errorf("the probe is asked for %s", arguments)
+	}
+}
+
+func TestBuildMountsWhatTLSTakes(t *testing.T) {
+	s := example()
+	s.TLS = &v1alpha1.TLSClient{}
+	if pod := Build(s); len(pod.Spec.Volumes) != 0 || strings.Contains(strings.Join(pod.Spec.Containers[0].Args, " "), "--tls") {
+		t.Errorf("an empty tls gives volumes %v and arguments %v", pod.Spec.Volumes, pod.Spec.Containers[0].Args)
+	}
+	s.TLS = &v1alpha1.TLSClient{
+		ServerName:              "bank.example",
+		CAConfigMap:             &v1alpha1.ConfigMapKey{Name: "bank-ca", Key: "ca.crt"},
+		ClientCertificateSecret: &v1alpha1.SecretName{Name: "bank-client"},
+	}
+	pod := Build(s)
+	arguments := strings.Join(pod.Spec.Containers[0].Args, " ")
+	const want = "--tls-server-name bank.example --tls-ca /connpolicy/configmap/bank-ca/ca.crt" +
+		" --tls-certificate /connpolicy/secret/bank-client/tls.crt --tls-key /connpolicy/secret/bank-client/tls.key"
+	if !strings.Contains(arguments, want) {
+		t.Errorf("arguments %s", arguments)
+	}
+	if len(pod.Spec.Volumes) != 2 || len(pod.Spec.Containers[0].VolumeMounts) != 2 {
+		t.Fatalf("volumes %v", pod.Spec.Volumes)
+	}
+	for i, volume := range pod.Spec.Volumes {
+		mount := pod.Spec.Containers[0].VolumeMounts[i]
+		optional := volume.ConfigMap != nil && *volume.ConfigMap.Optional || volume.Secret != nil && *volume.Secret.Optional
+		if mount.Name != volume.Name || !mount.ReadOnly || !strings.Contains(arguments, mount.MountPath+"/") || !optional {
+			t.Errorf("volume %+v is mounted as %+v", volume, mount)
+		}
 	}
 }
 

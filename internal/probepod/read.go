@@ -3,6 +3,7 @@ package probepod
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,15 +83,27 @@ func readTerminated(pod *corev1.Pod, terminated *corev1.ContainerStateTerminated
 		cause = podCause(pod)
 	case terminated.Reason == "OOMKilled":
 		cause = "the probe was killed because it needed more memory than its limit (OOMKilled)"
+	case absent(pod, terminated.Message) != "":
+		cause = absent(pod, terminated.Message)
 	case errors.Is(err, result.ErrNoResult):
 		cause = fmt.Sprintf("the probe ended without a result: exit code %d, %s", terminated.ExitCode, terminated.Reason)
-		if tail := strings.TrimSpace(terminated.Message); tail != "" {
+		if tail := lastWords(terminated.Message); tail != "" {
 			cause += ": " + tail
 		}
 	default:
 		cause = err.Error()
 	}
 	return Reading{Finished: true, Outcome: result.Failed, Cause: cause, Rejected: pod.Status.Reason == reasonSysctlForbidden}
+}
+
+// lastWords is what a probe said of its own end, in the last line that begins with its name; all that is there if none does.
+func lastWords(message string) string {
+	for _, line := range slices.Backward(strings.Split(message, "\n")) {
+		if strings.HasPrefix(line, "probe ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(message)
 }
 
 // readUnscheduled gives a pod up that no node takes.

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -61,6 +62,13 @@ func TestRead(t *testing.T) {
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: corev1.PodReasonUnschedulable, Message: "0/2 nodes are available"}}
 	}
+	withTLS := func(pod *corev1.Pod) {
+		pod.Namespace = "shop"
+		pod.Spec.Volumes = volumes(&v1alpha1.TLSClient{
+			CAConfigMap:             &v1alpha1.ConfigMapKey{Name: "bank-ca", Key: "ca.crt"},
+			ClientCertificateSecret: &v1alpha1.SecretName{Name: "bank-client"},
+		})
+	}
 	good := message(t, result.Measured, result.Unsupported)
 	half, nothing := message(t, result.Measured, result.Failed), message(t, result.Failed, result.Failed)
 
@@ -94,6 +102,18 @@ func TestRead(t *testing.T) {
 			outcome: result.Failed, cause: "OOMKilled"},
 		{name: "crashed", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 2, Message: "panic: x"})},
 			outcome: result.Failed, cause: "exit code 2, Error: panic: x"},
+		{name: "no file of the ConfigMap", changes: []func(*corev1.Pod){withTLS, terminated(corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error",
+			Message: "probe run: usage: --tls-ca: open /connpolicy/configmap/bank-ca/ca.crt: no such file or directory\n"})},
+			outcome: result.Failed, cause: "ConfigMap bank-ca, which tls.caConfigMap names, does not exist in namespace shop, or has no key ca.crt"},
+		{name: "no file of the Secret", changes: []func(*corev1.Pod){withTLS, terminated(corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error",
+			Message: "probe run: usage: --tls-certificate and --tls-key: open /connpolicy/secret/bank-client/tls.crt: no such file or directory\n"})},
+			outcome: result.Failed, cause: "Secret bank-client, which tls.clientCertificateSecret names, does not exist in namespace shop"},
+		{name: "no certificate in the ConfigMap", changes: []func(*corev1.Pod){withTLS, terminated(corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error",
+			Message: "probe run: usage: --tls-ca: /connpolicy/configmap/bank-ca/ca.crt holds no certificate in PEM\n"})},
+			outcome: result.Failed, cause: "exit code 2, Error: probe run: usage: --tls-ca: /connpolicy/configmap/bank-ca/ca.crt holds no certificate in PEM"},
+		{name: "the log, where it wrote no message", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error",
+			Message: "  \"spent\": {}\n}\nprobe run: write the termination message: no space\n"})},
+			outcome: result.Failed, cause: "exit code 1, Error: probe run: write the termination message: no space"},
 		{name: "cut off", changes: []func(*corev1.Pod){terminated(corev1.ContainerStateTerminated{Message: good[:len(good)-5]})},
 			outcome: result.Failed, cause: "cut off"},
 		{name: "evicted", changes: []func(*corev1.Pod){failed("Evicted", "The node was low on memory.")}, outcome: result.Failed, cause: "Evicted: The node was low"},

@@ -8,15 +8,36 @@ const (
 	ReuseWeight     = 3
 )
 
+// Weight is the part of the limits that a measurement gets, relative to that of the others of the run. The one of dns is 0:
+// it asks name servers and opens no connection to the target.
+func Weight(measurement string) int {
+	switch measurement {
+	case "dns":
+		return 0
+	case "handshake":
+		return HandshakeWeight
+	case "timeWait":
+		return TimeWaitWeight
+	case "slowStart", "smallWrites":
+		return 2
+	case "reuse", "http2":
+		return ReuseWeight
+	case "idle":
+		return 3
+	case "websocket":
+		return 5
+	}
+	return 1
+}
+
 // ConnectionsFor returns the lowest limit of connections under which the handshake measurement of a run with these
 // measurements can open so many. Requests per second times seconds must be no less, or time ends it before.
 func (m Measurements) ConnectionsFor(handshakes int) int {
 	weights := HandshakeWeight
-	if m.TimeWait != nil {
-		weights += TimeWaitWeight
-	}
-	if m.Reuse != nil {
-		weights += ReuseWeight
+	for name := range m.Outcomes() {
+		if name != "handshake" {
+			weights += Weight(name)
+		}
 	}
 	// Its part is rounded up, so the smallest limit is the one whose part is just above one connection less.
 	return (handshakes-1)*weights/HandshakeWeight + 1

@@ -24,8 +24,11 @@ func TestConnectionsForHandshakes(t *testing.T) {
 		"handshake":           {result.Measurements{Handshake: handshake}, result.HandshakeWeight, 299},
 		"handshake, timeWait": {result.Measurements{Handshake: handshake, TimeWait: timeWait}, result.HandshakeWeight + result.TimeWaitWeight, 448},
 		"handshake, reuse":    {result.Measurements{Handshake: handshake, Reuse: reuse}, result.HandshakeWeight + result.ReuseWeight, 746},
-		"all": {result.Measurements{Handshake: handshake, TimeWait: timeWait, Reuse: reuse},
+		"handshake, reuse, timeWait": {result.Measurements{Handshake: handshake, TimeWait: timeWait, Reuse: reuse},
 			result.HandshakeWeight + result.TimeWaitWeight + result.ReuseWeight, 895},
+		"all that a policy asks of TCP": {result.Measurements{DNS: &result.DNS{}, Handshake: handshake, Identity: &result.Identity{}, TimeWait: timeWait}, 4, 597},
+		"all that a policy asks of HTTP": {result.Measurements{DNS: &result.DNS{}, Handshake: handshake, Identity: &result.Identity{}, TimeWait: timeWait,
+			Reuse: reuse, SlowStart: &result.SlowStart{}, SmallWrites: &result.SmallWrites{}}, 11, 1640},
 	} {
 		if got := c.measurements.ConnectionsFor(299); got != c.for299 {
 			t.Errorf("%s: %d connections for 299 handshakes, want %d", name, got, c.for299)

@@ -1,6 +1,7 @@
 package cel
 
 import (
+	"fmt"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,12 +22,27 @@ func (c *cluster) testAuthor(t *testing.T) {
 	c.grant(t, namespace, "only-policies", policies)
 	c.grant(t, namespace, "pods", policies, pods)
 	c.grant(t, namespace, "web", policies, pods, web)
+	certificates := rule("", "secrets", "get")
+	certificates.ResourceNames = []string{"bank-1", "bank-2", "bank-3"}
+	c.grant(t, namespace, "bank", policies, pods, certificates)
 
 	observe := func(*v1alpha1.ConnectionPolicy) {}
 	tune := func(mode v1alpha1.TuningMode, kind, name string, approve ...string) func(*v1alpha1.ConnectionPolicy) {
 		return func(p *v1alpha1.ConnectionPolicy) {
 			p.Spec.From = &v1alpha1.WorkloadReference{Kind: kind, Name: name}
 			p.Spec.Tuning.Mode, p.Spec.Tuning.Approve = mode, approve
+		}
+	}
+	// show has links over TLS, each of which shows the certificate of a Secret.
+	show := func(secrets ...string) func(*v1alpha1.ConnectionPolicy) {
+		return func(p *v1alpha1.ConnectionPolicy) {
+			p.Spec.To = nil
+			for i, secret := range secrets {
+				p.Spec.To = append(p.Spec.To, v1alpha1.Link{
+					Name: fmt.Sprintf("bank-%d", i), Protocol: v1alpha1.ProtocolHTTPS, Endpoint: &v1alpha1.Endpoint{Host: "bank.example", Port: 443},
+					TLS: &v1alpha1.TLSClient{ClientCertificateSecret: &v1alpha1.SecretName{Name: secret}},
+				})
+			}
 		}
 	}
 	const hash = "sha256-0123456789abcdef"
@@ -48,6 +64,14 @@ func (c *cluster) testAuthor(t *testing.T) {
 		{"apply", "web", tune(v1alpha1.ModeApply, "Deployment", "web"), ""},
 		{"apply to another workload", "web", tune(v1alpha1.ModeApply, "Deployment", "db"), `deployments.apps "db"`},
 		{"apply to another kind", "web", tune(v1alpha1.ModeApply, "StatefulSet", "web"), `statefulsets.apps "web"`},
+		{"a certificate without the right to get it", "pods", show("bank-1"), `user "pods" may not get secrets "bank-1" in namespace "author"`},
+		{"one that is another's", "bank", show("bank-1", "other"), `user "bank" may not get secrets "bank-1" and "other"`},
+		{"the fourth that is another's", "bank", show("bank-1", "bank-2", "bank-3", "other"), `user "bank" may not get secrets "bank-3" and "other"`},
+		{"the third that is another's", "bank", show("bank-1", "bank-2", "other"), `user "bank" may not get secrets "other" in`},
+		{"certificates", "bank", show("bank-1", "bank-2", "bank-3", "bank-1"), ""},
+		{"TLS without a certificate", "pods", func(p *v1alpha1.ConnectionPolicy) {
+			p.Spec.To[0].Protocol, p.Spec.To[0].TLS = v1alpha1.ProtocolGRPC, &v1alpha1.TLSClient{}
+		}, ""},
 		{"apply to a daemon set", "web", tune(v1alpha1.ModeApply, "DaemonSet", "web"), `daemonsets.apps "web"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,6 +96,8 @@ func (c *cluster) testAuthor(t *testing.T) {
 		expect(t, patch("pods", `{"spec":{"from":{"kind":"Deployment","name":"web"},"tuning":{"mode":"Apply"}}}`),
 			`user "pods" may not update deployments.apps "web"`)
 		expect(t, patch("web", `{"spec":{"from":{"kind":"Deployment","name":"web"},"tuning":{"mode":"Apply"}}}`), "")
+		expect(t, patch("web", `{"spec":{"to":[{"name":"api","service":{"name":"api"},"protocol":"HTTPS",
+			"tls":{"clientCertificateSecret":{"name":"bank-1"}}}]}}`), `user "web" may not get secrets "bank-1"`)
 		// Whoever may write policies may make one harmless.
 		expect(t, patch("pods", `{"spec":{"tuning":{"mode":"Observe"}}}`), "")
 	})

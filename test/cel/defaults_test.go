@@ -11,7 +11,7 @@ import (
 
 // testDefaults sends the smallest policy and wants back what the documentation promises.
 func (c *cluster) testDefaults(t *testing.T) {
-	observers := int32(2)
+	observers, silence := int32(2), int32(1000)
 	want := v1alpha1.ConnectionPolicySpec{
 		From: &v1alpha1.WorkloadReference{Group: "apps", Kind: "Deployment", Name: "web"},
 		To: []v1alpha1.Link{{
@@ -23,10 +23,20 @@ func (c *cluster) testDefaults(t *testing.T) {
 			Name:     "cache",
 			Service:  &v1alpha1.ServiceReference{Name: "cache"},
 			Protocol: v1alpha1.ProtocolTCP,
+		}, {
+			Name:     "prices",
+			Service:  &v1alpha1.ServiceReference{Name: "prices"},
+			Protocol: v1alpha1.ProtocolGRPC,
+			TLS:      &v1alpha1.TLSClient{CAConfigMap: &v1alpha1.ConfigMapKey{Name: "ca", Key: "ca.crt"}},
+		}, {
+			Name:     "news",
+			Service:  &v1alpha1.ServiceReference{Name: "news"},
+			Protocol: v1alpha1.ProtocolWebSocket,
+			TLS:      &v1alpha1.TLSClient{},
 		}},
 		Probe: v1alpha1.ProbeSpec{
 			IntervalSeconds: 600,
-			Limits:          v1alpha1.ProbeLimits{Connections: 200, RequestsPerSecond: 50, Seconds: 30},
+			Limits:          v1alpha1.ProbeLimits{Connections: 200, RequestsPerSecond: 50, Seconds: 30, IdleSeconds: &silence},
 		},
 		Observe: v1alpha1.ObserveSpec{Pods: &observers},
 		Tuning:  v1alpha1.TuningSpec{Mode: v1alpha1.ModeObserve, Disruption: v1alpha1.DisruptionNone},
@@ -42,6 +52,14 @@ func (c *cluster) testDefaults(t *testing.T) {
 				HTTP:     &v1alpha1.HTTPRequest{},
 			},
 			{Name: "cache", Service: &v1alpha1.ServiceReference{Name: "cache"}},
+			{
+				Name:     "prices",
+				Service:  &v1alpha1.ServiceReference{Name: "prices"},
+				Protocol: v1alpha1.ProtocolGRPC,
+				TLS:      &v1alpha1.TLSClient{CAConfigMap: &v1alpha1.ConfigMapKey{Name: "ca"}},
+			},
+			// An empty one says something: that TLS is spoken.
+			{Name: "news", Service: &v1alpha1.ServiceReference{Name: "news"}, Protocol: v1alpha1.ProtocolWebSocket, TLS: &v1alpha1.TLSClient{}},
 		},
 	}
 	if err := c.admin.Create(t.Context(), policy); err != nil {
