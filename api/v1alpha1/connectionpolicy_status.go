@@ -88,6 +88,10 @@ type LinkStatus struct {
 	// run is the probe run under way, or the last one.
 	// +optional
 	Run *ProbeRunStatus `json:"run,omitempty"`
+	// idleRun is the run of the measurement idle under way, or the last one. It has a pod of its own for the quarter of an
+	// hour that it takes, and comes every six hours. Nothing waits for it.
+	// +optional
+	IdleRun *ProbeRunStatus `json:"idleRun,omitempty"`
 }
 
 // RunPhase is where a probe run stands.

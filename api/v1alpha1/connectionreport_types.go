@@ -188,6 +188,10 @@ type Vantage struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MaxLength=32
 	Dropped []string `json:"dropped,omitempty"`
+	// idleFrom says when and where idle was measured, which has a pod of its own and comes less often than the others. Its
+	// result stands in measurements.
+	// +optional
+	IdleFrom *IdleSource `json:"idleFrom,omitempty"`
 	// measurements is what the probe measured, by the measurement's name, as the probe wrote it. Each says what became of
 	// it in outcome (measured, unsupported, skipped, failed or lost), why in cause, and its figures, with their units in
 	// their names; a figure that is absent is unknown. What each means is described in docs/report.md and, whole, as the
@@ -195,6 +199,21 @@ type Vantage struct {
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Measurements *runtime.RawExtension `json:"measurements,omitempty"`
+}
+
+// IdleSource says when and where idle was measured.
+type IdleSource struct {
+	// time is when the result came in.
+	// +required
+	Time metav1.Time `json:"time"`
+	// node that the pod stood on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// pod that measured.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Pod string `json:"pod,omitempty"`
 }
 
 // ProbeCost is what a probe run cost its target.

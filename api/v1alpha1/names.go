@@ -5,7 +5,7 @@ const (
 	// LabelProbe marks every pod that the operator creates, so that NetworkPolicies can name them and the operator can
 	// count them. Its value is the name of the policy. Only the operator may create pods that bear it.
 	LabelProbe = "connpolicy.dev/probe"
-	// LabelRole tells the operator's pods apart: probe or canary.
+	// LabelRole tells the operator's pods apart: probe, idle or canary.
 	LabelRole = "connpolicy.dev/role"
 	// LabelLink is the name of the link that a probe pod measures.
 	LabelLink = "connpolicy.dev/link"
@@ -37,6 +37,7 @@ const (
 // Values of LabelRole and LabelTuning.
 const (
 	RoleProbe      = "probe"
+	RoleIdle       = "idle"
 	RoleCanary     = "canary"
 	TuningEnabled  = "enabled"
 	TuningDisabled = "disabled"

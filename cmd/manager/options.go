@@ -35,6 +35,7 @@ type options struct {
 func parse(arguments []string) (options, error) {
 	o := options{namespace: os.Getenv("POD_NAMESPACE")}
 	var nodePorts, logLevel string
+	o.ceilings.IdleSeconds = new(int32(0))
 	flags := pflag.NewFlagSet("manager", pflag.ContinueOnError)
 	flags.StringVar(&o.probeImage, "probe-image", "ghcr.io/connpolicy/probe:v0.1.0", "image of probe pods, canaries and observers")
 	flags.StringVar(&o.probePriorityClass, "probe-priority-class", "", "PriorityClass of probe pods (empty: the cluster's default)")
@@ -44,6 +45,7 @@ func parse(arguments []string) (options, error) {
 	flags.Int32Var(&o.ceilings.Connections, "limit-connections", 0, "ceiling of a policy's probe.limits.connections (0: none)")
 	flags.Int32Var(&o.ceilings.RequestsPerSecond, "limit-rps", 0, "ceiling of a policy's probe.limits.requestsPerSecond (0: none)")
 	flags.Int32Var(&o.ceilings.Seconds, "limit-seconds", 0, "ceiling of a policy's probe.limits.seconds (0: none)")
+	flags.Int32Var(o.ceilings.IdleSeconds, "limit-idle-seconds", 0, "ceiling of a policy's probe.limits.idleSeconds (0: none)")
 	flags.StringVar(&nodePorts, "node-port-range", "30000-32767", "the API server's --service-node-port-range; kept out of tuned port ranges")
 	flags.IntVar(&o.observerPort, "observer-port", result.DefaultObserverPort, "TCP port on which observers serve in the workloads' pods")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics, served over TLS to those who may read them (0: none)")
@@ -71,8 +73,8 @@ func (o options) check() error {
 	switch {
 	case o.maxProbes < 1 || o.maxProbesPerNode < 1:
 		return fmt.Errorf("--max-probes and --max-probes-per-node must be 1 or more: without a place nothing is ever measured")
-	case o.ceilings.Connections < 0 || o.ceilings.RequestsPerSecond < 0 || o.ceilings.Seconds < 0:
-		return fmt.Errorf("--limit-connections, --limit-rps and --limit-seconds must be 0 (no ceiling) or more")
+	case o.ceilings.Connections < 0 || o.ceilings.RequestsPerSecond < 0 || o.ceilings.Seconds < 0 || *o.ceilings.IdleSeconds < 0:
+		return fmt.Errorf("--limit-connections, --limit-rps, --limit-seconds and --limit-idle-seconds must be 0 (no ceiling) or more")
 	case o.observerPort < 1 || o.observerPort > 65535:
 		return fmt.Errorf("--observer-port must be from 1 to 65535")
 	case o.leaderElect && o.namespace == "":

@@ -19,11 +19,11 @@ func TestParse(t *testing.T) {
 		o.nodePorts != (tuner.PortRange{First: 30000, Last: 32767}) || o.logLevel != slog.LevelInfo {
 		t.Errorf("defaults %+v", o)
 	}
-	o, err = parse(strings.Fields("--leader-elect --enable-apply --limit-rps=10 --node-port-range=40000-40010 --log-level=debug"))
+	o, err = parse(strings.Fields("--leader-elect --enable-apply --limit-rps=10 --limit-idle-seconds=300 --node-port-range=40000-40010 --log-level=debug"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.leaderElect || !o.enableApply || o.ceilings.RequestsPerSecond != 10 || o.nodePorts.First != 40000 || o.logLevel != slog.LevelDebug {
+	if !o.leaderElect || !o.enableApply || o.ceilings.RequestsPerSecond != 10 || *o.ceilings.IdleSeconds != 300 || o.nodePorts.First != 40000 || o.logLevel != slog.LevelDebug {
 		t.Errorf("options %+v", o)
 	}
 }
@@ -35,6 +35,7 @@ func TestParseRefusesMistakes(t *testing.T) {
 		"--max-probes=0":                  "--max-probes",
 		"--max-probes-per-node=-1":        "--max-probes-per-node",
 		"--limit-seconds=-1":              "--limit-seconds",
+		"--limit-idle-seconds=-1":         "--limit-idle-seconds",
 		"--observer-port=70000":           "--observer-port",
 		"--node-port-range=30000":         "not a range",
 		"--node-port-range=32767-30000":   "not a range",

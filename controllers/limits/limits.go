@@ -87,15 +87,22 @@ func (p *Places) Create(ctx context.Context, pod *corev1.Pod) error {
 // same name already is not counted: creating it again creates nothing. Nor is one that is over.
 func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod, now time.Time) string {
 	node := nodeOf(pod)
-	inCluster, onNode := 0, 0
+	inCluster, onNode, idleInCluster, idleOnNode := 0, 0, 0, 0
 	for i := range live {
 		other := &live[i]
 		if other.Namespace == pod.Namespace && other.Name == pod.Name || over(other, now) {
 			continue
 		}
+		here := node != "" && nodeOf(other) == node
 		inCluster++
-		if node != "" && nodeOf(other) == node {
+		if here {
 			onNode++
+		}
+		if isIdle(other) {
+			idleInCluster++
+			if here {
+				idleOnNode++
+			}
 		}
 		if target := pod.Labels[v1alpha1.LabelTarget]; target != "" && other.Labels[v1alpha1.LabelTarget] == target {
 			return fmt.Sprintf("pod %s/%s measures the same target", other.Namespace, other.Name)
@@ -106,10 +113,21 @@ func (p *Places) reached(pod *corev1.Pod, live []corev1.Pod, now time.Time) stri
 		return fmt.Sprintf("%d probe pods live in the cluster, and %d may", inCluster, p.InCluster)
 	case onNode >= p.OnNode:
 		return fmt.Sprintf("%d probe pods live on node %s, and %d may", onNode, node, p.OnNode)
+	case isIdle(pod) && idleInCluster >= half(p.InCluster):
+		return fmt.Sprintf("%d pods that look at silent connections live in the cluster, and %d may", idleInCluster, half(p.InCluster))
+	case isIdle(pod) && idleOnNode >= half(p.OnNode):
+		return fmt.Sprintf("%d pods that look at silent connections live on node %s, and %d may", idleOnNode, node, half(p.OnNode))
 	default:
 		return ""
 	}
 }
+
+// isIdle says whether a pod looks at silent connections, which takes a quarter of an hour. Such pods may take half of the
+// places, or those that take half a minute would wait for them.
+func isIdle(pod *corev1.Pod) bool { return pod.Labels[v1alpha1.LabelRole] == v1alpha1.RoleIdle }
+
+// half of the places, but one at the least.
+func half(places int) int { return max(places/2, 1) }
 
 // over says whether a pod measures nothing any more, though its node, which may never come back, has not said so: it is
 // overdue, or it was deleted before its start was reported. If its node started it all the same, that was before the

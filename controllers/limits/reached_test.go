@@ -1,6 +1,8 @@
 package limits
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,45 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
+
+// What looks at silence for a quarter of an hour leaves half of the places to what measures for half a minute.
+func TestIdleTakesHalfOfThePlaces(t *testing.T) {
+	pods := func(role, node string, count int) []corev1.Pod {
+		var list []corev1.Pod
+		for i := range count {
+			list = append(list, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("%s-%s-%d", role, node, i),
+				Labels:      map[string]string{v1alpha1.LabelRole: role, v1alpha1.LabelTarget: fmt.Sprint(role, node, i)},
+				Annotations: map[string]string{v1alpha1.AnnotationNode: node}}})
+		}
+		return list
+	}
+	const probe, idle = v1alpha1.RoleProbe, v1alpha1.RoleIdle
+	for _, test := range []struct {
+		name              string
+		inCluster, onNode int
+		live              []corev1.Pod
+		wanted            string
+		want              string // empty: there is a place
+	}{
+		{"the first on a node", 20, 2, nil, idle, ""},
+		{"beside a probe", 20, 2, pods(probe, "n1", 1), idle, ""},
+		{"a probe beside it", 20, 2, pods(idle, "n1", 1), probe, ""},
+		{"a second one", 20, 2, pods(idle, "n1", 1), idle, "1 pods that look at silent connections live on node n1, and 1 may"},
+		{"a second one on another node", 20, 2, pods(idle, "n2", 1), idle, ""},
+		{"it counts on its node", 20, 2, slices.Concat(pods(idle, "n1", 1), pods(probe, "n1", 1)), probe, "2 probe pods live on node n1, and 2 may"},
+		{"it counts in the cluster", 2, 2, slices.Concat(pods(idle, "n2", 1), pods(probe, "n3", 1)), probe, "2 probe pods live in the cluster"},
+		{"half of the cluster's", 4, 2, slices.Concat(pods(idle, "n2", 1), pods(idle, "n3", 1)), idle, "2 pods that look at silent connections live in the cluster, and 2 may"},
+		{"a probe beside half of the cluster's", 4, 2, slices.Concat(pods(idle, "n2", 1), pods(idle, "n3", 1)), probe, ""},
+		{"the only place", 1, 1, nil, idle, ""},
+	} {
+		wanted := pods(test.wanted, "n1", 1)[0]
+		wanted.Name, wanted.Labels[v1alpha1.LabelTarget] = "wanted", "another"
+		places := &Places{InCluster: test.inCluster, OnNode: test.onNode}
+		if got := places.reached(&wanted, test.live, time.Now()); got != test.want && (test.want == "" || !strings.Contains(got, test.want)) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
 
 func TestAnOverduePodTakesNoPlace(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

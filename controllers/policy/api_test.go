@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/observer"
+	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -44,6 +46,8 @@ func TestOnAnAPIServer(t *testing.T) {
 	t.Run("a pod that is lost or refused is an outcome", func(t *testing.T) { lostAndRefused(t, c) })
 	t.Run("one probe at a time on a target", func(t *testing.T) { oneAtATime(t, c) })
 	t.Run("the probe of a server is counted on a node", func(t *testing.T) { serverAlone(t, c) })
+	t.Run("silence is looked at beside the other runs", func(t *testing.T) { lookedAtSilence(t, c) })
+	t.Run("a ConfigMap that is absent is an outcome with its name", func(t *testing.T) { absentConfigMap(t, c) })
 	t.Run("a suspended policy stops", func(t *testing.T) { suspended(t, c) })
 	t.Run("an observer is added and read", func(t *testing.T) { observing(t, c) })
 	t.Run("a pod whose creation was not recorded is found again", func(t *testing.T) { forgotten(t, c, &forgets) })
@@ -369,6 +373,118 @@ func serverAlone(t *testing.T, c *cluster) {
 	}
 }
 
+// withIdle has silence looked at, for ten minutes.
+func withIdle(spec *v1alpha1.ConnectionPolicySpec) { spec.Probe.Limits.IdleSeconds = new(int32(600)) }
+
+// silence is what idle finds on a path that cuts it after so many seconds.
+func silence(seconds float64) result.Measurements {
+	return result.Measurements{Idle: &result.Idle{
+		Meta: result.Meta{Outcome: result.Measured, Samples: 30}, Cut: new(true), How: result.CutBlackHole, AfterSecondsAtMost: &seconds, LookedSeconds: 600,
+	}}
+}
+
+// liveIdle waits until the pod that looks at silence is the only one that lives, and is recorded.
+func (s shop) liveIdle(t *testing.T, policy string) *corev1.Pod {
+	t.Helper()
+	pod := s.liveProbe(t, policy)
+	eventually(t, func() string {
+		pod = s.liveProbe(t, policy)
+		links := s.policy(t, policy).Status.Links
+		if pod.Labels[v1alpha1.LabelRole] != v1alpha1.RoleIdle || links[0].IdleRun == nil || len(links[0].IdleRun.Pods) == 0 {
+			return fmt.Sprintf("no pod that looks at silence; links %+v", links)
+		}
+		return ""
+	})
+	return pod
+}
+
+// waitForSilence waits until the report of a policy's link says that silence is cut after so many seconds.
+func (s shop) waitForSilence(t *testing.T, policy string, seconds float64) {
+	t.Helper()
+	eventually(t, func() string {
+		var report v1alpha1.ConnectionReport
+		if err := s.c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: policy + "-server"}, &report); err != nil {
+			return err.Error()
+		}
+		for _, v := range report.Status.Vantages {
+			found, err := vantage.Result(v, nil)
+			if err != nil {
+				return err.Error()
+			}
+			if v.IdleFrom != nil && found.Measurements.Handshake != nil && *found.Measurements.Idle.AfterSecondsAtMost == seconds {
+				return ""
+			}
+		}
+		return fmt.Sprintf("the report does not say that silence is cut after %v s: %+v", seconds, report.Status.Vantages)
+	})
+}
+
+func lookedAtSilence(t *testing.T, c *cluster) {
+	s := c.newShop(t, "silent")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", withIdle, "server")
+	s.finish(t, s.liveProbe(t, "p"))
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	s.waitFor(t, "p", v1alpha1.ConditionProbed, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
+	idle := s.liveIdle(t, "p")
+	if deadline := *idle.Spec.ActiveDeadlineSeconds; deadline < 600 {
+		t.Errorf("the pod that looks at ten minutes of silence has a deadline of %d s", deadline)
+	}
+
+	// The next run does not wait for it, though both are at the same target.
+	p := s.policy(t, "p")
+	p.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"}
+	if err := c.admin.Update(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	var next *corev1.Pod
+	eventually(t, func() string {
+		for _, pod := range s.probes(t, "p") {
+			if pod.Labels[v1alpha1.LabelRole] == v1alpha1.RoleProbe && pod.Status.Phase == corev1.PodPending {
+				next = &pod
+				return ""
+			}
+		}
+		return fmt.Sprintf("no run begins beside it: %+v", s.policy(t, "p").Status.Links)
+	})
+	s.finishWith(t, idle, silence(240))
+	s.waitForSilence(t, "p", 240)
+	s.finish(t, next)
+	eventually(t, func() string {
+		links := s.policy(t, "p").Status.Links
+		if links[0].Run.Phase != v1alpha1.RunFinished || links[0].IdleRun.Phase != v1alpha1.RunFinished {
+			return fmt.Sprintf("links %+v", links)
+		}
+		return ""
+	})
+	s.waitForSilence(t, "p", 240)
+	if pods := s.probes(t, "p"); len(pods) != 2 || !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return pod.UID == idle.UID }) {
+		t.Errorf("%d pods are kept for their logs, want that of the last run and the silent one", len(pods))
+	}
+}
+
+func absentConfigMap(t *testing.T, c *cluster) {
+	s := c.newShop(t, "absent-configmap")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", func(spec *v1alpha1.ConnectionPolicySpec) {
+		spec.To[0].Protocol = v1alpha1.ProtocolHTTPS
+		spec.To[0].TLS = &v1alpha1.TLSClient{CAConfigMap: &v1alpha1.ConfigMapKey{Name: "shop-ca"}}
+	}, "server")
+	pod := s.liveProbe(t, "p")
+	pod.Status.Phase = corev1.PodFailed
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: probepod.ContainerName, Image: "probe:test", ImageID: "probe",
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error",
+			Message: "probe run: usage: --tls-ca: open /connpolicy/configmap/shop-ca/ca.crt: no such file or directory\n"}}}}
+	s.updateStatus(t, pod)
+	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonProbeFailed)
+	message := meta.FindStatusCondition(s.policy(t, "p").Status.Conditions, v1alpha1.ConditionReady).Message
+	if want := "ConfigMap shop-ca, which tls.caConfigMap names, does not exist in namespace absent-configmap"; !strings.Contains(message, want) {
+		t.Errorf("message %q, want %q in it", message, want)
+	}
+}
+
 func suspended(t *testing.T, c *cluster) {
 	s := c.newShop(t, "suspended")
 	s.addService(t, "server", "198.18.1.1")
@@ -468,9 +584,20 @@ func restarted(t *testing.T, c *cluster, stop func(), forgets *atomic.Bool, port
 		}
 		return ""
 	})
+	silent := c.newShop(t, "restarted-silent")
+	silent.addService(t, "server", "198.18.1.1")
+	silent.addWorkload(t, false, "node-1")
+	silent.addPolicy(t, "p", withIdle, "server")
+	silent.finish(t, silent.liveProbe(t, "p"))
+	idle := silent.liveIdle(t, "p")
 	stop()
 	s.finish(t, pod) // while nobody looks
+	silent.finishWith(t, idle, silence(350))
 	stopNew = c.startManager(t, forgets, port)
+	silent.waitForSilence(t, "p", 350)
+	if run := silent.policy(t, "p").Status.Links[0].IdleRun; len(run.Pods) != 1 || run.Pods[0].UID != string(idle.UID) || run.Phase != v1alpha1.RunFinished {
+		t.Errorf("the run of idle is %+v", run)
+	}
 	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	run := s.policy(t, "p").Status.Links[0].Run
 	if run.Phase != v1alpha1.RunFinished || len(run.Pods) != 1 || run.Pods[0].UID != string(pod.UID) || run.Pods[0].Outcome != "measured" {

@@ -39,6 +39,9 @@ func keepResults(l *link) {
 	if len(l.measured) > 0 {
 		l.status.Run = l.previous
 	}
+	if len(l.idleMeasured) > 0 {
+		l.status.IdleRun = l.previousIdle
+	}
 }
 
 func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
@@ -58,6 +61,10 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		return err
 	}
 	standing := mergeVantages(known.Vantages, fresh, l.status.Run, s.vantageChoice(), metav1.NewTime(s.now))
+	silence := s.silence(l, known.Vantages)
+	if err := putSilence(standing, silence); err != nil {
+		return err
+	}
 	if len(standing) == 0 && !slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.outcome != "" }) {
 		return nil // nothing was seen yet
 	}
@@ -65,7 +72,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if err != nil {
 		return err
 	}
-	if !significant(&known, &next, s.now) {
+	if !significant(&known, &next, s.now) && len(l.idleMeasured) == 0 { // silence is measured too seldom to wait for
 		s.wakeAt(known.ObservedTime.Add(writeAtLeast))
 		return nil
 	}

@@ -236,6 +236,7 @@ func (s shop) addPolicy(t *testing.T, name string, change func(*v1alpha1.Connect
 	p := &v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
 	p.Spec.From = &v1alpha1.WorkloadReference{Kind: "Deployment", Name: "client"}
 	p.Spec.Observe.Pods = new(int32(0))
+	p.Spec.Probe.Limits.IdleSeconds = new(int32(0))
 	for _, service := range services {
 		p.Spec.To = append(p.Spec.To, v1alpha1.Link{Name: service, Protocol: v1alpha1.ProtocolHTTP,
 			Service: &v1alpha1.ServiceReference{Name: service}})

@@ -22,11 +22,10 @@ const freeAgain = time.Minute
 func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 	namespace := client.InNamespace(s.policy.Namespace)
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, namespace, client.MatchingLabels{
-		v1alpha1.LabelProbe: s.policy.Name, v1alpha1.LabelRole: v1alpha1.RoleProbe,
-	}); err != nil {
+	if err := r.Client.List(ctx, &pods, namespace, client.MatchingLabels{v1alpha1.LabelProbe: s.policy.Name}); err != nil {
 		return fmt.Errorf("list the policy's probe pods: %w", err)
 	}
+	// Canaries are the tuning's.
 	s.pods = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, s.policy) })
 
 	var reports v1alpha1.ConnectionReportList

@@ -29,7 +29,7 @@ func (r *Reconciler) probe(ctx context.Context, s *scope) error {
 	requestedAt := s.requestedAt()
 	var failed error
 	for _, l := range s.links {
-		if err := r.probeLink(ctx, s, l, requestedAt); err != nil {
+		if err := errors.Join(r.probeLink(ctx, s, l, requestedAt), r.probeIdle(ctx, s, l, requestedAt)); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("link %s: %w", l.spec.Name, err))
 		}
 	}
@@ -46,6 +46,11 @@ func (r *Reconciler) probeLink(ctx context.Context, s *scope, l *link, requested
 	}
 	step := advance(in)
 	defer func() { s.setRun(l, step) }()
+	return r.carryOut(ctx, s, &step, func() *corev1.Pod { return r.buildPod(s, l, &step) }, &l.waiting)
+}
+
+// carryOut removes and creates the pods that a step names. If there is no place for one, waiting says why.
+func (r *Reconciler) carryOut(ctx context.Context, s *scope, step *runStep, build func() *corev1.Pod, waiting *string) error {
 	for _, pod := range step.remove {
 		if err := r.deletePod(ctx, s.policy.Namespace, pod.Name, types.UID(pod.UID)); err != nil {
 			return err
@@ -54,7 +59,7 @@ func (r *Reconciler) probeLink(ctx context.Context, s *scope, l *link, requested
 	if step.create == nil {
 		return nil
 	}
-	return r.createPod(ctx, s, l, &step)
+	return r.createPod(ctx, s, step, build(), waiting)
 }
 
 // setRun takes over what a step came to.
@@ -79,6 +84,16 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 	if err != nil {
 		return runInput{}, err
 	}
+	in := s.runInput(l, l.status.Run, configured)
+	in.requestedAt, in.interval = requestedAt, interval(s.policy)
+	if !s.source.trouble.any() && !l.trouble.any() {
+		in.vantages = s.vantageChoice()
+	}
+	return in, r.confirmMissing(ctx, s, in)
+}
+
+// runInput is what is the same for all runs of a link.
+func (s *scope) runInput(l *link, run *v1alpha1.ProbeRunStatus, configured string) runInput {
 	in := runInput{
 		now:         s.now,
 		policyUID:   s.policy.UID,
@@ -86,18 +101,13 @@ func (r *Reconciler) runInput(ctx context.Context, s *scope, l *link, requestedA
 		generation:  s.policy.Generation,
 		link:        l.spec.Name,
 		fingerprint: configured,
-		requestedAt: requestedAt,
-		interval:    interval(s.policy),
-		run:         l.status.Run,
+		run:         run,
 		pods:        map[string]podReading{},
-	}
-	if !s.source.trouble.any() && !l.trouble.any() {
-		in.vantages = s.vantageChoice()
 	}
 	for i := range s.pods {
 		in.pods[s.pods[i].Name] = readingOf(&s.pods[i], s.now)
 	}
-	return in, r.confirmMissing(ctx, s, in)
+	return in
 }
 
 // confirmMissing asks the API server itself for pods under way that the cache does not hold: it may lag behind.
@@ -171,15 +181,14 @@ func under(asked, ceiling int32) int32 {
 
 // createPod creates the next pod of a run if there is a place for it, or finds the one again whose creation was not
 // recorded. What the API server refuses is an outcome.
-func (r *Reconciler) createPod(ctx context.Context, s *scope, l *link, step *runStep) error {
-	pod := r.buildPod(s, l, step)
+func (r *Reconciler) createPod(ctx context.Context, s *scope, step *runStep, pod *corev1.Pod, waiting *string) error {
 	err := r.Places.Create(ctx, pod)
 	var noPlace *limits.NoPlaceError
 	switch {
 	case err == nil:
 		step.created(pod.UID, s.now)
 	case errors.As(err, &noPlace):
-		l.waiting = noPlace.Error()
+		*waiting = noPlace.Error()
 		step.wake = s.now.Add(askAgain)
 	case apierrors.IsAlreadyExists(err):
 		return r.adoptPod(ctx, s, step)
@@ -213,15 +222,26 @@ func refuses(err error) bool {
 }
 
 func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
-	return probepod.Build(probepod.Spec{
+	spec := r.podSpec(s, l, step)
+	spec.Role = v1alpha1.RoleProbe
+	spec.Target = probepod.TargetHash(l.target.key)
+	spec.Measurements = measurements(s.policy)
+	spec.Except = except(spec.Measurements)
+	spec.HandshakeSamples = objectivesOf(s.policy).HandshakeSamples()
+	spec.CountAbove = countAbove(s.policy)
+	spec.Limits = r.limits(s.policy)
+	return probepod.Build(spec)
+}
+
+// podSpec is what is the same for the pods of all runs of a link.
+func (r *Reconciler) podSpec(s *scope, l *link, step *runStep) probepod.Spec {
+	return probepod.Spec{
 		Namespace:         s.policy.Namespace,
 		Name:              step.create.Name,
 		Owner:             *metav1.NewControllerRef(s.policy, v1alpha1.GroupVersion.WithKind("ConnectionPolicy")),
 		Policy:            s.policy.Name,
 		Link:              l.spec.Name,
 		Run:               step.run.ID,
-		Role:              v1alpha1.RoleProbe,
-		Target:            probepod.TargetHash(l.target.key),
 		Image:             r.ProbeImage,
 		Node:              step.create.Node,
 		NodeSelector:      s.source.nodeSelector,
@@ -229,14 +249,9 @@ func (r *Reconciler) buildPod(s *scope, l *link, step *runStep) *corev1.Pod {
 		URL:               l.target.url,
 		Protocol:          l.spec.Protocol,
 		TLS:               l.spec.TLS,
-		Measurements:      measurements(s.policy),
-		Except:            except(measurements(s.policy)),
-		HandshakeSamples:  objectivesOf(s.policy).HandshakeSamples(),
-		CountAbove:        countAbove(s.policy),
-		Limits:            r.limits(s.policy),
 		RefuseAddresses:   s.nodeAddresses,
 		PriorityClassName: r.ProbePriorityClass,
-	})
+	}
 }
 
 // countAbove is the limit, in microseconds, above which probes count connects. 0: the policy sets no objective on them.

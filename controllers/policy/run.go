@@ -42,6 +42,8 @@ type runInput struct {
 	policyName string
 	generation int64
 	link       string
+	// purpose is part of the names of the run's pods, where a link has several runs.
+	purpose string
 	// fingerprint of what is measured: a run of another fingerprint answers another question.
 	fingerprint string
 	// requestedAt asks for a run at once. Empty: nobody asks, or the request was answered.
@@ -197,7 +199,7 @@ func (s *runStep) proceed(in runInput) {
 	if len(left) == 0 {
 		return
 	}
-	s.create = &v1alpha1.ProbePodStatus{Name: podName(in.policyName, in.link, run.ID, measured+int(run.Failures)), Node: left[0]}
+	s.create = &v1alpha1.ProbePodStatus{Name: podName(in, run.ID, measured+int(run.Failures)), Node: left[0]}
 }
 
 // wakeWhenDue asks for a look when the next run is due. Where none can begin, a watch tells when one can.
@@ -304,6 +306,10 @@ func fingerprintOf(run *v1alpha1.ProbeRunStatus) string {
 }
 
 // podName is the name of the pod that makes an attempt, counted from 0 in the run.
-func podName(policy, link, run string, attempt int) string {
-	return fmt.Sprintf("%s-%s-%s-%d", policy, link, run, attempt)
+func podName(in runInput, run string, attempt int) string {
+	link := in.link
+	if in.purpose != "" {
+		link += "-" + in.purpose
+	}
+	return fmt.Sprintf("%s-%s-%s-%d", in.policyName, link, run, attempt)
 }

@@ -59,14 +59,14 @@ type link struct {
 	status  v1alpha1.LinkStatus
 	target  target
 	trouble trouble
-	// waiting says what a run waits for.
-	waiting string
-	// previous is the run as it was read.
-	previous *v1alpha1.ProbeRunStatus
+	// waiting says what a run waits for, idleWaiting what that of idle waits for.
+	waiting, idleWaiting string
+	// previous is the run as it was read, previousIdle that of idle.
+	previous, previousIdle *v1alpha1.ProbeRunStatus
 	// begun: a run began in this reconcile.
 	begun bool
-	// measured are results that came in during this reconcile, by the pod's name.
-	measured map[string]*result.Result
+	// measured are results that came in during this reconcile, by the pod's name, and idleMeasured those of idle.
+	measured, idleMeasured map[string]*result.Result
 	// verdicts as the report holds them.
 	report *v1alpha1.ConnectionReport
 }
@@ -77,6 +77,7 @@ func newScope(policy *v1alpha1.ConnectionPolicy, now time.Time) *scope {
 		l := &link{spec: spec, status: v1alpha1.LinkStatus{Name: spec.Name}}
 		if i := slices.IndexFunc(policy.Status.Links, func(status v1alpha1.LinkStatus) bool { return status.Name == spec.Name }); i >= 0 {
 			l.status.Run = policy.Status.Links[i].Run.DeepCopy()
+			l.status.IdleRun = policy.Status.Links[i].IdleRun.DeepCopy()
 		}
 		s.links = append(s.links, l)
 	}

@@ -97,7 +97,7 @@ func sourceKey(ref v1alpha1.WorkloadReference) string { return ref.Kind + "/" + 
 func (r *Reconciler) policiesOfPod(ctx context.Context, object client.Object) []reconcile.Request {
 	pod := object.(*corev1.Pod)
 	if policy := pod.Labels[v1alpha1.LabelProbe]; policy != "" {
-		if pod.Labels[v1alpha1.LabelRole] != v1alpha1.RoleProbe {
+		if pod.Labels[v1alpha1.LabelRole] == v1alpha1.RoleCanary {
 			return nil
 		}
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: pod.Namespace, Name: policy}}}

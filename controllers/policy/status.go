@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func lastCause(run *v1alpha1.ProbeRunStatus) string {
 
 // summary is the status of a link.
 func (l *link) summary(source trouble) v1alpha1.LinkStatus {
-	status := v1alpha1.LinkStatus{Name: l.spec.Name, Run: l.status.Run}
+	status := v1alpha1.LinkStatus{Name: l.spec.Name, Run: l.status.Run, IdleRun: l.status.IdleRun}
 	if l.report != nil {
 		status.Report = l.report.Name
 		status.Findings = l.report.Status.Findings
@@ -161,7 +162,7 @@ func (l *link) summary(source trouble) v1alpha1.LinkStatus {
 	case l.status.Run != nil && l.status.Run.Phase != v1alpha1.RunFinished && l.status.Run.Failures > 0:
 		status.Message = lastCause(l.status.Run)
 	default:
-		status.Message = l.fruitless()
+		status.Message = cmp.Or(l.fruitless(), l.idleTrouble())
 	}
 	status.Message = clip.To(status.Message, maximumMessageBytes)
 	return status

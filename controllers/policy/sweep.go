@@ -44,10 +44,10 @@ func stray(pod *corev1.Pod, links []*link, now time.Time) bool {
 		return false
 	}
 	for _, l := range links {
-		if l.status.Run != nil && slices.ContainsFunc(l.status.Run.Pods, func(known v1alpha1.ProbePodStatus) bool {
-			return known.UID == string(pod.UID)
-		}) {
-			return false
+		for _, run := range []*v1alpha1.ProbeRunStatus{l.status.Run, l.status.IdleRun} {
+			if run != nil && slices.ContainsFunc(run.Pods, func(known v1alpha1.ProbePodStatus) bool { return known.UID == string(pod.UID) }) {
+				return false
+			}
 		}
 	}
 	return ended(pod) || now.Sub(pod.CreationTimestamp.Time) > strayAfter
@@ -66,6 +66,9 @@ func (r *Reconciler) halt(ctx context.Context, s *scope) error {
 	for _, l := range s.links {
 		if l.status.Run != nil && l.status.Run.Phase != v1alpha1.RunFinished {
 			l.status.Run = nil // begun anew when the policy goes on
+		}
+		if l.status.IdleRun != nil && l.status.IdleRun.Phase != v1alpha1.RunFinished {
+			l.status.IdleRun = nil
 		}
 	}
 	return nil

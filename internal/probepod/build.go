@@ -92,7 +92,7 @@ func Build(s Spec) *corev1.Pod {
 			Volumes:                       volumes(s.TLS),
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			ReadinessGates:                []corev1.PodReadinessGate{{ConditionType: neverReady}},
-			ActiveDeadlineSeconds:         new(int64(s.Limits.Seconds) + startSeconds),
+			ActiveDeadlineSeconds:         new(int64(s.Limits.Seconds) + idleSeconds(s.Limits) + startSeconds),
 			TerminationGracePeriodSeconds: new(int64(5)),
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
@@ -157,6 +157,9 @@ func arguments(s Spec) []string {
 		"--termination-budget-bytes", fmt.Sprint(terminationBudgetBytes),
 		"--refuse-local",
 	}
+	if idle := idleSeconds(s.Limits); idle > 0 {
+		arguments = append(arguments, "--limit-idle-seconds", fmt.Sprint(idle))
+	}
 	if s.HandshakeSamples > 0 {
 		arguments = append(arguments, "--handshake-samples", fmt.Sprint(s.HandshakeSamples))
 	}
@@ -171,6 +174,14 @@ func arguments(s Spec) []string {
 		arguments = append(arguments, "--except", join(s.Except))
 	}
 	return arguments
+}
+
+// idleSeconds is the time that the measurement of idle connections has beside the others.
+func idleSeconds(limits v1alpha1.ProbeLimits) int64 {
+	if limits.IdleSeconds == nil {
+		return 0
+	}
+	return int64(*limits.IdleSeconds)
 }
 
 func join(names []v1alpha1.MeasurementName) string {

@@ -70,6 +70,16 @@ func TestBuildAnywhereAndAllThatSuits(t *testing.T) {
 	}
 }
 
+func TestBuildGivesIdleATimeOfItsOwn(t *testing.T) {
+	s := example()
+	s.Limits.IdleSeconds = new(int32(1000))
+	pod := Build(s)
+	if arguments := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.Contains(arguments, " --limit-seconds 30 ") ||
+		!strings.Contains(arguments, " --limit-idle-seconds 1000 ") || *pod.Spec.ActiveDeadlineSeconds != 30+1000+startSeconds {
+		t.Errorf("deadline %d, arguments %s", *pod.Spec.ActiveDeadlineSeconds, arguments)
+	}
+}
+
 func TestBuildMountsWhatTLSTakes(t *testing.T) {
 	s := example()
 	s.TLS = &v1alpha1.TLSClient{}

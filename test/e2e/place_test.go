@@ -188,7 +188,8 @@ func deployment(name string, replicas int32, args []string, port corev1.Containe
 // policyName is the name of the policy in each case.
 const policyName = "client-to-server"
 
-// policy is a policy from the caller to the server that probes once and changes nothing; cases alter it as they need.
+// policy is a policy from the caller to the server that probes once, looks at no silence and changes nothing; cases alter
+// it as they need.
 func policy() *v1alpha1.ConnectionPolicy {
 	return &v1alpha1.ConnectionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: policyName},
@@ -201,7 +202,7 @@ func policy() *v1alpha1.ConnectionPolicy {
 			}},
 			Probe: v1alpha1.ProbeSpec{
 				IntervalSeconds: 3600,
-				Limits:          v1alpha1.ProbeLimits{Connections: 50, RequestsPerSecond: 50, Seconds: 5},
+				Limits:          v1alpha1.ProbeLimits{Connections: 50, RequestsPerSecond: 50, Seconds: 10, IdleSeconds: new(int32(0))},
 			},
 		},
 	}
@@ -209,6 +210,6 @@ func policy() *v1alpha1.ConnectionPolicy {
 
 // slowProbe makes a run take about 20 seconds, so that there is a middle of it.
 func slowProbe(policy *v1alpha1.ConnectionPolicy) *v1alpha1.ConnectionPolicy {
-	policy.Spec.Probe.Limits = v1alpha1.ProbeLimits{Connections: 200, RequestsPerSecond: 2, Seconds: 20}
+	policy.Spec.Probe.Limits = v1alpha1.ProbeLimits{Connections: 200, RequestsPerSecond: 2, Seconds: 20, IdleSeconds: new(int32(0))}
 	return policy
 }
