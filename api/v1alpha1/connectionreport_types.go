@@ -18,6 +18,9 @@ import (
 // +kubebuilder:printcolumn:name="Ports%",type=integer,JSONPath=`.status.keyFigures.portUtilizationPercent`
 // +kubebuilder:printcolumn:name="Findings",type=integer,JSONPath=`.status.findings.total`
 // +kubebuilder:printcolumn:name="Seen",type=date,JSONPath=`.status.observedTime`
+// +kubebuilder:printcolumn:name="Requests",type=integer,priority=1,JSONPath=`.status.keyFigures.requestsAtLeast`,description="Requests that one connection was seen to carry"
+// +kubebuilder:printcolumn:name="Idle-Cut-s",type=integer,priority=1,JSONPath=`.status.keyFigures.idleCutSeconds`,description="Shortest silence that cut a connection"
+// +kubebuilder:printcolumn:name="Stall-us",type=integer,priority=1,JSONPath=`.status.keyFigures.stallMicroseconds`,description="What a request loses to small writes"
 // +kubebuilder:printcolumn:name="Worst",type=string,priority=1,JSONPath=`.status.worstFinding`
 type ConnectionReport struct {
 	metav1.TypeMeta `json:",inline"`
@@ -79,6 +82,18 @@ type ConnectionReportStatus struct {
 	// keyFigures are the figures that the history keeps.
 	// +optional
 	KeyFigures *KeyFigures `json:"keyFigures,omitempty"`
+	// delta says which key figures moved significantly since the entry of the history before. Absent: none did.
+	// +optional
+	Delta *FiguresDelta `json:"delta,omitempty"`
+	// spread says of figures that several vantages know how far they lie apart, and which node differs from the others.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=20
+	Spread []FigureSpread `json:"spread,omitempty"`
+	// path are facts of the path and of the places that it was seen from, merged.
+	// +optional
+	Path *PathFacts `json:"path,omitempty"`
 	// findings counts the verdicts that are fail.
 	// +optional
 	Findings *FindingCount `json:"findings,omitempty"`
@@ -314,6 +329,87 @@ type KeyFigures struct {
 	// portUtilizationPercent is the share of the local ports held, the fullest pod.
 	// +optional
 	PortUtilizationPercent *int32 `json:"portUtilizationPercent,omitempty"`
+	// idleCutSeconds is the shortest silence that cut a connection. Absent where none was cut, or it was not looked at.
+	// +optional
+	IdleCutSeconds *int32 `json:"idleCutSeconds,omitempty"`
+	// idleSurvivedSeconds is the longest silence that a connection survived.
+	// +optional
+	IdleSurvivedSeconds *int32 `json:"idleSurvivedSeconds,omitempty"`
+	// stallMicroseconds is what a request loses to small writes that wait for acknowledgments, the worst vantage.
+	// +optional
+	StallMicroseconds *int64 `json:"stallMicroseconds,omitempty"`
+	// initialWindowSegments is the size of the server's first flight on a new connection, the worst vantage.
+	// +optional
+	InitialWindowSegments *int32 `json:"initialWindowSegments,omitempty"`
+}
+
+// FiguresDelta are figures that moved.
+type FiguresDelta struct {
+	// since is when they were as they were before.
+	// +required
+	Since metav1.Time `json:"since"`
+	// figures that moved significantly, with what they were and are.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=20
+	Figures []FigureDelta `json:"figures,omitempty"`
+}
+
+// FigureDelta is one figure that moved.
+type FigureDelta struct {
+	// name of the key figure, with its unit.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Name string `json:"name"`
+	// before is what it was.
+	// +required
+	Before int64 `json:"before"`
+	// after is what it is.
+	// +required
+	After int64 `json:"after"`
+}
+
+// FigureSpread is one figure over the vantages that know it.
+type FigureSpread struct {
+	// name of the figure, with its unit.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Name string `json:"name"`
+	// least is the lowest value.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Least string `json:"least"`
+	// most is the highest value.
+	// +required
+	// +kubebuilder:validation:MaxLength=32
+	Most string `json:"most"`
+	// differs is the node on which the figure differs from the others beyond doubt, the one where it is worst. Absent: none
+	// does, or it cannot be told.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Differs string `json:"differs,omitempty"`
+}
+
+// PathFacts are facts of the path and of the places that it was seen from.
+type PathFacts struct {
+	// kernels of the nodes.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=128
+	Kernels []string `json:"kernels,omitempty"`
+	// addresses that the probes' connections went to.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=64
+	Addresses []string `json:"addresses,omitempty"`
+	// differingSysctls are settings that are not the same in the probe pods on all nodes, or in all observed pods of the
+	// workload, by full name, with the values and where they are in force.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	DifferingSysctls map[string]string `json:"differingSysctls,omitempty"`
 }
 
 // HistoryEntry is a set of key figures and when they were seen.

@@ -13,8 +13,8 @@ import (
 const reportBytes = 14 << 10
 
 // fit makes a report's status small enough to be stored by the thousand. What explains least goes first: the words of
-// rules that have nothing to say here and of those that are met, the oldest history, what is unknown and why. What
-// explains a finding stays longest, and that of an error longer than that of a warning. The result of every rule stays, and
+// rules that have nothing to say here and of those that are met, what can be read from the rest, the oldest history, what is
+// unknown and why. What explains a finding stays longest, and that of an error longer than that of a warning. The result of every rule stays, and
 // so does what the observers saw, by which settings are changed. What the probes measured, which the rules judge again
 // after a restart, gives way only to what no set of rules brings about.
 func fit(status v1alpha1.ConnectionReportStatus) v1alpha1.ConnectionReportStatus {
@@ -35,15 +35,18 @@ func sacrifices() []func(*v1alpha1.ConnectionReportStatus) {
 	return []func(*v1alpha1.ConnectionReportStatus){
 		verdictsOf(is(v1alpha1.VerdictPass, v1alpha1.VerdictUnknown, v1alpha1.VerdictNotApplicable), withoutEvidence),
 		verdictsOf(is(v1alpha1.VerdictNotApplicable, v1alpha1.VerdictDisabled), bare),
+		func(s *v1alpha1.ConnectionReportStatus) { s.Spread = nil }, // the vantages hold it
 		verdictsOf(is(v1alpha1.VerdictPass), words(80, 0)),
-		historyOf(10),
 		verdictsOf(is(v1alpha1.VerdictUnknown), words(160, 0)),
-		historyOf(5),
+		historyOf(15),
 		verdictsOf(is(v1alpha1.VerdictPass), bare),
+		historyOf(10),
 		verdictsOf(is(v1alpha1.VerdictUnknown), words(80, 0)),
 		verdictsOf(is(v1alpha1.VerdictFail), withoutEvidence),
+		historyOf(5),
 		verdictsOf(finding(v1alpha1.SeverityInfo), words(160, 80)),
 		historyOf(2),
+		func(s *v1alpha1.ConnectionReportStatus) { s.Path, s.Delta = nil, nil },
 		verdictsOf(finding(v1alpha1.SeverityWarning), words(240, 160)),
 		verdictsOf(is(v1alpha1.VerdictUnknown), bare),
 		verdictsOf(finding(v1alpha1.SeverityError), words(240, 160)),

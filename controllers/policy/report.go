@@ -112,7 +112,10 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		KeyFigures:   &figures,
 		Verdicts:     verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
 		History:      addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
+		Spread:       spreadOf(in.Probes),
 	}
+	status.Delta = delta(status.History)
+	status.Path = pathFacts(in.Probes, status.Observers)
 	status.Findings = countFindings(status.Verdicts)
 	status.WorstFinding = worstFinding(status.Verdicts)
 	return fit(status), nil
@@ -133,25 +136,6 @@ func addHistory(history []v1alpha1.HistoryEntry, entry v1alpha1.HistoryEntry) []
 	}
 	longer := slices.Concat([]v1alpha1.HistoryEntry{entry}, history)
 	return longer[:min(len(longer), maximumHistory)]
-}
-
-// knowsMore says whether a has a figure that b lacks.
-func knowsMore(a, b v1alpha1.KeyFigures) bool {
-	return a.HandshakeP99Microseconds != nil && b.HandshakeP99Microseconds == nil ||
-		a.SetupSharePercent != nil && b.SetupSharePercent == nil ||
-		a.RequestsAtLeast != nil && b.RequestsAtLeast == nil ||
-		a.ConnectionsPerSecond != nil && b.ConnectionsPerSecond == nil ||
-		a.PortUtilizationPercent != nil && b.PortUtilizationPercent == nil
-}
-
-func keyFigures(figures audit.KeyFigures) v1alpha1.KeyFigures {
-	return v1alpha1.KeyFigures{
-		HandshakeP99Microseconds: figures.HandshakeP99Microseconds,
-		SetupSharePercent:        int32Of(figures.SetupSharePercent),
-		RequestsAtLeast:          int32Of(figures.RequestsAtLeast),
-		ConnectionsPerSecond:     int32Of(figures.ConnectionsPerSecond),
-		PortUtilizationPercent:   int32Of(figures.PortUtilizationPercent),
-	}
 }
 
 func observerReadings(seen []observed, uses []audit.PortUse) []v1alpha1.ObserverReading {

@@ -322,6 +322,112 @@ func TestAddHistory(t *testing.T) {
 	}
 }
 
+// What moved is told by its name, from what to what, and nothing else is.
+func TestDelta(t *testing.T) {
+	entry := func(minute int, figures v1alpha1.KeyFigures) v1alpha1.HistoryEntry {
+		return v1alpha1.HistoryEntry{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)), KeyFigures: figures}
+	}
+	before := v1alpha1.KeyFigures{HandshakeP99Microseconds: new(int64(1000)), SetupSharePercent: new(int32(20)),
+		StallMicroseconds: new(int64(0)), IdleCutSeconds: new(int32(900))}
+	for _, test := range []struct {
+		name   string
+		change func(*v1alpha1.KeyFigures)
+		want   string
+	}{
+		{"nothing", func(*v1alpha1.KeyFigures) {}, ""},
+		{"a little", func(k *v1alpha1.KeyFigures) { k.HandshakeP99Microseconds = new(int64(1100)) }, ""},
+		{"a stall appears", func(k *v1alpha1.KeyFigures) { k.StallMicroseconds = new(int64(41000)) }, "stallMicroseconds 0 41000"},
+		{"two", func(k *v1alpha1.KeyFigures) { k.SetupSharePercent, k.IdleCutSeconds = new(int32(50)), new(int32(350)) },
+			"setupSharePercent 20 50, idleCutSeconds 900 350"},
+		{"a figure is not known any more", func(k *v1alpha1.KeyFigures) { k.IdleCutSeconds = nil }, ""},
+		{"a figure becomes known", func(k *v1alpha1.KeyFigures) { k.PortUtilizationPercent = new(int32(90)) }, ""},
+	} {
+		after := before
+		test.change(&after)
+		d := delta([]v1alpha1.HistoryEntry{entry(20, after), entry(10, before), entry(0, v1alpha1.KeyFigures{})})
+		var said []string
+		if d != nil {
+			for _, f := range d.Figures {
+				said = append(said, fmt.Sprint(f.Name, " ", f.Before, " ", f.After))
+			}
+			if !d.Since.Time.Equal(begin.Add(10 * time.Minute)) {
+				t.Errorf("%s: since %s", test.name, d.Since)
+			}
+		}
+		if got := strings.Join(said, ", "); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	if delta([]v1alpha1.HistoryEntry{entry(0, before)}) != nil || delta(nil) != nil {
+		t.Error("something moved though nothing stood there before")
+	}
+}
+
+// Every key figure of the API is listed, under its own name, so that none is left out where they are compared.
+func TestEveryKeyFigureIsListed(t *testing.T) {
+	fields := reflect.TypeFor[v1alpha1.KeyFigures]()
+	var k v1alpha1.KeyFigures
+	for i := range fields.NumField() {
+		field := reflect.ValueOf(&k).Elem().Field(i)
+		field.Set(reflect.New(field.Type().Elem()))
+		field.Elem().SetInt(int64(i + 1))
+	}
+	list := listed(k)
+	if len(list) != fields.NumField() {
+		t.Fatalf("%d figures are listed, there are %d", len(list), fields.NumField())
+	}
+	for i, f := range list {
+		name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		if f.name != name || f.value == nil || *f.value != int64(i+1) || f.floor < 1 {
+			t.Errorf("%s is listed as %+v", name, f)
+		}
+	}
+}
+
+func TestReportMergesItsVantages(t *testing.T) {
+	s := newScope(&v1alpha1.ConnectionPolicy{Spec: v1alpha1.ConnectionPolicySpec{To: []v1alpha1.Link{{Name: "server", Protocol: v1alpha1.ProtocolHTTP}}}}, begin)
+	near, far := fullResult(), fullResult()
+	far.Host.Kernel = "6.12"
+	far.Measurements.Handshake.ConnectMicroseconds = &result.Distribution{Min: 100, P50: 1234.567, P90: 2000, P99: 4000, Max: 5000, P50Low: new(1100.0), P50High: new(1300.0)}
+	far.Measurements.TimeWait.Holder = result.SideClient
+	near.Host.Sysctls, far.Host.Sysctls = map[string]string{"net.ipv4.tcp_tw_reuse": "2"}, map[string]string{"net.ipv4.tcp_tw_reuse": "0"}
+	s.observed = []observed{
+		{pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, seen: sighting{outcome: result.Measured,
+			observation: &result.Observation{Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "32768 60999"}}}},
+		{pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, seen: sighting{outcome: result.Measured,
+			observation: &result.Observation{Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"}}}},
+	}
+	status, err := reportStatus(s, s.links[0], []v1alpha1.Vantage{vantageOf(t, "n1", "a", near), vantageOf(t, "n2", "b", far)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spreads := map[string]v1alpha1.FigureSpread{}
+	for _, f := range status.Spread {
+		spreads[f.Name] = f
+	}
+	for name, want := range map[string]v1alpha1.FigureSpread{
+		"handshakeP50Microseconds": {Least: "20", Most: "1235", Differs: "n2"},
+		"setupSharePercent":        {Least: "25", Most: "25"},
+		"timeWaitHolder":           {Least: "client", Most: "server", Differs: "n2"},
+	} {
+		if want.Name = name; spreads[name] != want {
+			t.Errorf("%+v, want %+v", spreads[name], want)
+		}
+	}
+	wantPath := v1alpha1.PathFacts{Kernels: []string{"6.12", "6.18"}, Addresses: []string{"198.19.0.1:80"}, DifferingSysctls: map[string]string{
+		"net.ipv4.tcp_tw_reuse":        "0 on n2, 2 on n1",
+		"net.ipv4.ip_local_port_range": "1024 65535 on b, 32768 60999 on a",
+	}}
+	if status.Path == nil || !reflect.DeepEqual(*status.Path, wantPath) {
+		t.Errorf("path %+v, want %+v", status.Path, wantPath)
+	}
+
+	alone, err := reportStatus(s, s.links[0], []v1alpha1.Vantage{vantageOf(t, "n1", "a", near)}, nil)
+	if err != nil || len(alone.Spread) != 0 {
+		t.Errorf("%v: one vantage is apart from itself: %+v", err, alone.Spread)
+	}
+}
+
 func TestPortsJudged(t *testing.T) {
 	all := verdicts(audit.Judge(audit.Input{Protocol: "HTTP"}))
 	if portsJudged(all) {

@@ -22,6 +22,10 @@ const (
 	floorPercent      = 2
 	floorRate         = 5
 	floorRequests     = 1
+	floorSeconds      = 1
+	floorSegments     = 1
+	// floorStall is the least that a delayed acknowledgment costs on Linux (TCP_DELACK_MIN is 40 ms), halved.
+	floorStall = 20_000
 )
 
 // significant says whether next is worth writing over old.
@@ -51,11 +55,13 @@ func figuresDiffer(old, next *v1alpha1.KeyFigures) bool {
 	if old == nil || next == nil {
 		return old != next
 	}
-	return moved(old.HandshakeP99Microseconds, next.HandshakeP99Microseconds, floorMicroseconds) ||
-		moved(old.SetupSharePercent, next.SetupSharePercent, floorPercent) ||
-		moved(old.RequestsAtLeast, next.RequestsAtLeast, floorRequests) ||
-		moved(old.ConnectionsPerSecond, next.ConnectionsPerSecond, floorRate) ||
-		moved(old.PortUtilizationPercent, next.PortUtilizationPercent, floorPercent)
+	before, after := listed(*old), listed(*next)
+	for i := range before {
+		if moved(before[i].value, after[i].value, before[i].floor) {
+			return true
+		}
+	}
+	return false
 }
 
 func targetDiffers(old, next *v1alpha1.ReportTarget) bool {

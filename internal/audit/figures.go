@@ -21,6 +21,12 @@ type KeyFigures struct {
 	ConnectionsPerSecond *int
 	// PortUtilizationPercent is the share of the local ports that the fullest pod held at its peak, rounded down.
 	PortUtilizationPercent *int
+	// IdleCutSeconds is the shortest silence that cut a connection, IdleSurvivedSeconds the longest that one survived.
+	IdleCutSeconds, IdleSurvivedSeconds *int
+	// StallMicroseconds is the most that a request loses to small writes that wait for acknowledgments.
+	StallMicroseconds *int64
+	// InitialWindowSegments is the smallest first flight of the server.
+	InitialWindowSegments *int
 }
 
 // PastFigures are the key figures of an earlier look.
@@ -33,6 +39,8 @@ type PastFigures struct {
 func Figures(in Input) KeyFigures {
 	var k KeyFigures
 	for _, p := range in.Probes {
+		k.addSilence(p.Result.Measurements)
+		k.addFlights(p.Result.Measurements)
 		if h := p.Result.Measurements.Handshake; h != nil && h.Outcome == result.Measured {
 			if h.ConnectMicroseconds != nil {
 				k.HandshakeP99Microseconds = highest(k.HandshakeP99Microseconds, int64(math.Round(h.ConnectMicroseconds.P99)))
@@ -42,9 +50,7 @@ func Figures(in Input) KeyFigures {
 			}
 		}
 		if r := p.Result.Measurements.Reuse; r != nil && r.Outcome == result.Measured && r.RequestsAtLeast != nil {
-			if k.RequestsAtLeast == nil || *r.RequestsAtLeast < *k.RequestsAtLeast {
-				k.RequestsAtLeast = r.RequestsAtLeast
-			}
+			k.RequestsAtLeast = lowest(k.RequestsAtLeast, *r.RequestsAtLeast)
 		}
 	}
 	for _, u := range PortUses(in) {
@@ -54,6 +60,42 @@ func Figures(in Input) KeyFigures {
 		}
 	}
 	return k
+}
+
+// addSilence takes in what a vantage says of silence, of plain connections or of WebSocket.
+func (k *KeyFigures) addSilence(m result.Measurements) {
+	silences := []*result.Idle{m.Idle}
+	if m.WebSocket != nil {
+		silences = append(silences, m.WebSocket.Idle)
+	}
+	for _, i := range silences {
+		if i == nil || i.Outcome != result.Measured {
+			continue
+		}
+		if i.AfterSecondsAtMost != nil {
+			k.IdleCutSeconds = lowest(k.IdleCutSeconds, int(math.Round(*i.AfterSecondsAtMost)))
+		}
+		if i.SurvivedSeconds != nil {
+			k.IdleSurvivedSeconds = highest(k.IdleSurvivedSeconds, int(math.Round(*i.SurvivedSeconds)))
+		}
+	}
+}
+
+// addFlights takes in what a vantage says of the segments of responses.
+func (k *KeyFigures) addFlights(m result.Measurements) {
+	if w := m.SmallWrites; w != nil && w.Outcome == result.Measured && w.StallMicroseconds != nil {
+		k.StallMicroseconds = highest(k.StallMicroseconds, int64(math.Round(*w.StallMicroseconds)))
+	}
+	if s := m.SlowStart; s != nil && s.Outcome == result.Measured && s.InitialWindowSegments != nil {
+		k.InitialWindowSegments = lowest(k.InitialWindowSegments, int(math.Round(*s.InitialWindowSegments)))
+	}
+}
+
+func lowest(known *int, candidate int) *int {
+	if known != nil && *known <= candidate {
+		return known
+	}
+	return &candidate
 }
 
 func highest[T int | int64](known *T, candidate T) *T {

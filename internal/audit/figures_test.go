@@ -31,6 +31,41 @@ func TestFiguresAreUnknownWhereNothingWasMeasured(t *testing.T) {
 	}
 }
 
+// Of silence the shortest that cut and the longest that was survived, of plain connections and of WebSocket; of the
+// responses the longest stall and the smallest first flight.
+func TestFiguresOfSilenceAndFlights(t *testing.T) {
+	done := result.Meta{Outcome: result.Measured}
+	vantage := func(cut *float64, survived, stall, window float64) ProbeResult {
+		p := probe(handshakeOf(30, 0), reuseOf(60))
+		p.Result.Measurements.Idle = &result.Idle{Meta: done, AfterSecondsAtMost: cut, SurvivedSeconds: &survived}
+		p.Result.Measurements.SmallWrites = &result.SmallWrites{Meta: done, StallMicroseconds: &stall}
+		p.Result.Measurements.SlowStart = &result.SlowStart{Meta: done, InitialWindowSegments: &window}
+		return p
+	}
+	survivor, cut := vantage(nil, 1000, 0, 10.2), vantage(new(350.4), 300, 41_000.6, 3.9)
+	webSocket := vantage(nil, 20, 0, 10)
+	webSocket.Result.Measurements.WebSocket = &result.WebSocket{Meta: done, Idle: &result.Idle{Meta: done, AfterSecondsAtMost: new(60.0)}}
+	failed := vantage(new(1.0), 2000, 9e6, 1)
+	failed.Result.Measurements.Idle.Outcome, failed.Result.Measurements.SmallWrites.Outcome = result.Failed, result.Failed
+	failed.Result.Measurements.SlowStart.Outcome = result.Unsupported
+	for name, c := range map[string]struct {
+		probes                []ProbeResult
+		cut, survived, window *int
+		stall                 *int64
+	}{
+		"nothing is cut":           {[]ProbeResult{survivor}, nil, new(1000), new(10), new(int64(0))},
+		"one of two is cut":        {[]ProbeResult{survivor, cut}, new(350), new(1000), new(4), new(int64(41_001))},
+		"WebSocket is cut earlier": {[]ProbeResult{cut, webSocket}, new(60), new(300), new(4), new(int64(41_001))},
+		"what failed":              {[]ProbeResult{failed}, nil, nil, nil, nil},
+	} {
+		got := Figures(http(c.probes...))
+		if !reflect.DeepEqual([]*int{got.IdleCutSeconds, got.IdleSurvivedSeconds, got.InitialWindowSegments}, []*int{c.cut, c.survived, c.window}) ||
+			!reflect.DeepEqual(got.StallMicroseconds, c.stall) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestPortUses(t *testing.T) {
 	o := pod("a", 100, 90, 2)
 	o.Observation.Destinations = append(o.Observation.Destinations,
