@@ -107,11 +107,11 @@ func historyOf(entries int) func(*v1alpha1.ConnectionReportStatus) {
 
 // dropMeasurements takes the measurement that explains least out of each vantage, and says whether there was one.
 func dropMeasurements(s *v1alpha1.ConnectionReportStatus) bool {
-	any := false
+	dropped := false
 	for i := range s.Vantages {
-		any = vantage.DropMeasurement(&s.Vantages[i]) || any
+		dropped = vantage.DropMeasurement(&s.Vantages[i]) || dropped
 	}
-	return any
+	return dropped
 }
 
 // size is the length of the status as it is sent. A status always marshals: it has neither channels nor functions.
