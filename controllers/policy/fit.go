@@ -35,9 +35,9 @@ func sacrifices() []func(*v1alpha1.ConnectionReportStatus) {
 	return []func(*v1alpha1.ConnectionReportStatus){
 		verdictsOf(is(v1alpha1.VerdictPass, v1alpha1.VerdictUnknown, v1alpha1.VerdictNotApplicable), withoutEvidence),
 		verdictsOf(is(v1alpha1.VerdictNotApplicable, v1alpha1.VerdictDisabled), bare),
-		func(s *v1alpha1.ConnectionReportStatus) { s.Spread = nil }, // the vantages hold it
 		verdictsOf(is(v1alpha1.VerdictPass), words(80, 0)),
 		verdictsOf(is(v1alpha1.VerdictUnknown), words(160, 0)),
+		func(s *v1alpha1.ConnectionReportStatus) { s.Spread = differing(s.Spread) }, // the vantages hold the rest
 		historyOf(15),
 		verdictsOf(is(v1alpha1.VerdictPass), bare),
 		historyOf(10),
@@ -46,11 +46,11 @@ func sacrifices() []func(*v1alpha1.ConnectionReportStatus) {
 		historyOf(5),
 		verdictsOf(finding(v1alpha1.SeverityInfo), words(160, 80)),
 		historyOf(2),
-		func(s *v1alpha1.ConnectionReportStatus) { s.Path, s.Delta = nil, nil },
 		verdictsOf(finding(v1alpha1.SeverityWarning), words(240, 160)),
 		verdictsOf(is(v1alpha1.VerdictUnknown), bare),
 		verdictsOf(finding(v1alpha1.SeverityError), words(240, 160)),
 		verdictsOf(finding(v1alpha1.SeverityInfo), bare),
+		func(s *v1alpha1.ConnectionReportStatus) { s.Spread, s.Path, s.Delta = nil, nil, nil },
 		func(s *v1alpha1.ConnectionReportStatus) {
 			s.Vantages = s.Vantages[:min(len(s.Vantages), vantagesPerRun)]
 		},
@@ -99,6 +99,17 @@ func words(message, cure int) func(*v1alpha1.Verdict) {
 // bare leaves of a verdict its rule, its result and its severities.
 func bare(v *v1alpha1.Verdict) {
 	*v = v1alpha1.Verdict{Rule: v.Rule, Result: v.Result, Severity: v.Severity, OwnSeverity: v.OwnSeverity}
+}
+
+// differing are the figures that are not the same on all nodes.
+func differing(spread []v1alpha1.FigureSpread) []v1alpha1.FigureSpread {
+	var list []v1alpha1.FigureSpread
+	for _, f := range spread {
+		if f.Differs != "" {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 func historyOf(entries int) func(*v1alpha1.ConnectionReportStatus) {

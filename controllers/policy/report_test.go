@@ -76,7 +76,7 @@ func largest(t *testing.T) result.Result {
 }
 
 // longReport is a report of so many verdicts of each kind, each as long as it may be, with all that stands beside them.
-func longReport(t *testing.T, vantages int, counts map[v1alpha1.VerdictResult]int, severities ...v1alpha1.Severity) v1alpha1.ConnectionReportStatus {
+func longReport(t *testing.T, vantages []result.Result, counts map[v1alpha1.VerdictResult]int, severities ...v1alpha1.Severity) v1alpha1.ConnectionReportStatus {
 	t.Helper()
 	long := strings.Repeat("x", 512)
 	now := metav1.NewTime(begin)
@@ -101,8 +101,18 @@ func longReport(t *testing.T, vantages int, counts map[v1alpha1.VerdictResult]in
 	for range maximumHistory {
 		status.History = append(status.History, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures})
 	}
-	for i := range vantages {
-		status.Vantages = append(status.Vantages, vantageOf(t, fmt.Sprintf("node-%d", i), "checkout-to-payments-payments-d4472c-42e5a837-0", largest(t)))
+	for i := range 12 {
+		spread := v1alpha1.FigureSpread{Name: fmt.Sprintf("figure%dMicroseconds", i), Least: "100.4", Most: "104.5"}
+		if i == 3 {
+			spread.Differs = "node-1"
+		}
+		status.Spread = append(status.Spread, spread)
+	}
+	status.Path = &v1alpha1.PathFacts{Kernels: []string{"6.18.44"}, Addresses: []string{"198.19.130.18:80"},
+		DifferingSysctls: map[string]string{"net.ipv4.tcp_tw_reuse": "0 on node-0, 2 on node-1"}}
+	status.Delta = &v1alpha1.FiguresDelta{Since: now, Figures: []v1alpha1.FigureDelta{{Name: "setupSharePercent", Before: 20, After: 50}}}
+	for i, r := range vantages {
+		status.Vantages = append(status.Vantages, vantageOf(t, fmt.Sprintf("node-%d", i), "checkout-to-payments-payments-d4472c-42e5a837-0", r))
 	}
 	for i := range 2 {
 		status.Observers = append(status.Observers, v1alpha1.ObserverReading{
@@ -117,7 +127,7 @@ func longReport(t *testing.T, vantages int, counts map[v1alpha1.VerdictResult]in
 // What a whole set of rules says of a link with as much measured as there is room for: every finding keeps its words, every
 // vantage its measurements.
 func TestFitKeepsWhatExplainsFindings(t *testing.T) {
-	status := longReport(t, 2, map[v1alpha1.VerdictResult]int{
+	status := longReport(t, slices.Repeat([]result.Result{largest(t)}, 2), map[v1alpha1.VerdictResult]int{
 		v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 18, v1alpha1.VerdictUnknown: 4, v1alpha1.VerdictNotApplicable: 24,
 	}, v1alpha1.SeverityError, v1alpha1.SeverityWarning)
 	before := *status.DeepCopy()
@@ -145,6 +155,48 @@ func TestFitKeepsWhatExplainsFindings(t *testing.T) {
 	}
 }
 
+// Two vantages as probes bring them leave room for all that explains, and for history.
+func TestFitOfTheUsual(t *testing.T) {
+	status := longReport(t, []result.Result{usual(), usual()}, map[v1alpha1.VerdictResult]int{
+		v1alpha1.VerdictFail: 3, v1alpha1.VerdictPass: 16, v1alpha1.VerdictUnknown: 5, v1alpha1.VerdictNotApplicable: 26,
+	}, v1alpha1.SeverityWarning)
+	if got := len(status.Vantages[0].Measurements.Raw); got < 2000 || got > 2500 {
+		t.Fatalf("%d bytes of measurements are not the usual", got)
+	}
+	fitted := fit(status)
+	if got := size(fitted); got > reportBytes {
+		t.Errorf("%d bytes", got)
+	}
+	if !reflect.DeepEqual(fitted.Path, status.Path) || !reflect.DeepEqual(fitted.Delta, status.Delta) ||
+		len(fitted.Spread) == 0 || fitted.Spread[0].Differs != "node-1" || len(fitted.History) < 10 {
+		t.Errorf("path %+v, delta %+v, spread %+v, %d entries of the history", fitted.Path, fitted.Delta, fitted.Spread, len(fitted.History))
+	}
+	for i, v := range fitted.Verdicts {
+		if v.Result == v1alpha1.VerdictFail && (v.Message != status.Verdicts[i].Message || v.Cure != status.Verdicts[i].Cure) {
+			t.Errorf("a finding says %q, cure %q", v.Message, v.Cure)
+		}
+	}
+}
+
+// usual is what a probe finds over HTTP, as long as it usually is.
+func usual() result.Result {
+	r := fullResult()
+	measured := result.Meta{Outcome: result.Measured, Samples: 79, ElapsedSeconds: 2.195}
+	five := func() *result.Distribution {
+		return &result.Distribution{Min: 90.62, P50: 184.3, P90: 273.2, P99: 827.1, Max: 827.1, P50Low: new(171.1), P50High: new(223.6)}
+	}
+	r.Host.Sysctls = map[string]string{"net.ipv4.ip_local_port_range": "32768 60999", "net.ipv4.tcp_fin_timeout": "60", "net.ipv4.tcp_tw_reuse": "2",
+		"net.ipv4.tcp_keepalive_time": "7200", "net.ipv4.tcp_keepalive_intvl": "75", "net.ipv4.tcp_slow_start_after_idle": "1"}
+	r.Measurements.SmallWrites = &result.SmallWrites{Meta: measured, StallMicroseconds: new(0.0), Side: result.SideNone, DelayedMicroseconds: five(),
+		QuickMicroseconds: five(), Segments: new(1)}
+	r.Measurements.SlowStart = &result.SlowStart{Meta: measured, ColdMicroseconds: five(), WarmMicroseconds: five(), InitialWindowSegments: new(10.0)}
+	r.Measurements.Identity = &result.Identity{Meta: measured, ClientLocal: "198.18.1.7:58922", ClientRemote: "198.19.130.18:80"}
+	rungs := []result.Rung{{Seconds: 281.2, Alive: 4}, {Seconds: 340, Alive: 4}, {Seconds: 351, BlackHole: 4}}
+	r.Measurements.Idle = &result.Idle{Meta: measured, Cut: new(true), How: result.CutBlackHole, AfterSecondsAtLeast: new(340.0), AfterSecondsAtMost: new(351.0),
+		KeepaliveLadder: &result.Ladder{Rungs: rungs}, RequestLadder: &result.Ladder{Rungs: rungs}}
+	return r
+}
+
 func TestFitIsBounded(t *testing.T) {
 	all := []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning, v1alpha1.SeverityInfo}
 	for name, counts := range map[string]map[v1alpha1.VerdictResult]int{
@@ -154,7 +206,7 @@ func TestFitIsBounded(t *testing.T) {
 		"half fail":   {v1alpha1.VerdictFail: 50, v1alpha1.VerdictNotApplicable: 50},
 	} {
 		for vantages := range maximumVantages + 1 {
-			status := longReport(t, vantages, counts, all...)
+			status := longReport(t, slices.Repeat([]result.Result{largest(t)}, vantages), counts, all...)
 			fitted := fit(status)
 			if got := size(fitted); got > reportBytes {
 				t.Errorf("%s, %d vantages: %d bytes, from %d", name, vantages, got, size(status))
@@ -176,7 +228,7 @@ func TestFitIsBounded(t *testing.T) {
 
 // How much room there is for words changes from run to run, and is not worth a write.
 func TestRoomForWordsIsNotSignificant(t *testing.T) {
-	whole := longReport(t, 0, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4}, v1alpha1.SeverityError)
+	whole := longReport(t, nil, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4}, v1alpha1.SeverityError)
 	for _, sacrifice := range sacrifices() {
 		cut := *whole.DeepCopy()
 		sacrifice(&cut)
