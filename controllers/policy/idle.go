@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -182,6 +184,18 @@ func putSilence(vantages []v1alpha1.Vantage, silence *vantage.Silence) error {
 		return nil
 	}
 	return silence.Put(&vantages[at])
+}
+
+// awaitSilence says of a link whose silence is still being looked at that idle is skipped, or else the rules would take it
+// for a measurement that nobody asks for. With WebSocket the first probe has looked a little itself.
+func (s *scope) awaitSilence(probes []audit.ProbeResult, l *link) {
+	known := slices.ContainsFunc(probes, func(p audit.ProbeResult) bool { return p.Result.Measurements.Idle != nil })
+	if len(probes) == 0 || known || !asksForIdle(s.policy) || l.spec.Protocol == v1alpha1.ProtocolWebSocket {
+		return
+	}
+	probes[0].Result.Measurements.Idle = &result.Idle{Meta: result.Meta{
+		Outcome: result.Skipped, Cause: cmp.Or(l.idleTrouble(), "it is measured in a pod of its own, which has not come to its end yet"),
+	}}
 }
 
 // idleTrouble says why silence could not be looked at yet, if it could not.

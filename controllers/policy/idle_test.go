@@ -223,3 +223,42 @@ func TestSilenceStaysInTheReport(t *testing.T) {
 		t.Errorf("node %s says it although nobody asks any more", at)
 	}
 }
+
+// While it is looked at, silence is not known; it is not something that nobody asks for.
+func TestSilenceIsAwaited(t *testing.T) {
+	judged := func(change func(*scope, *v1alpha1.Vantage)) map[string]string {
+		t.Helper()
+		s := idleScope(nothingElse)
+		v := vantageOf(t, "n1", "a", fullResult())
+		change(s, &v)
+		status, err := reportStatus(s, s.links[0], []v1alpha1.Vantage{v}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := map[string]string{}
+		for _, verdict := range status.Verdicts {
+			said[verdict.Rule] = string(verdict.Result) + " " + verdict.Message
+		}
+		return said
+	}
+	const needsIdle = "CP501"
+	for _, test := range []struct {
+		name   string
+		change func(*scope, *v1alpha1.Vantage)
+		want   string
+	}{
+		{"under way", func(*scope, *v1alpha1.Vantage) {}, "unknown From node n1: The measurement idle was skipped: it is measured in a pod of its own"},
+		{"without a place", func(s *scope, _ *v1alpha1.Vantage) { s.links[0].idleWaiting = "no place" }, "unknown From node n1: The measurement idle was skipped: idle: no place"},
+		{"not asked for", func(s *scope, _ *v1alpha1.Vantage) { s.policy.Spec.Probe.Limits.IdleSeconds = new(int32(0)) }, "notApplicable"},
+		{"known", func(_ *scope, v *v1alpha1.Vantage) {
+			idle := &result.Idle{Meta: result.Meta{Outcome: result.Measured}, Cut: new(false), SurvivedSeconds: new(1000.0), LookedSeconds: 1000}
+			if err := (vantage.Silence{From: v1alpha1.IdleSource{Node: "n1"}, Idle: idle}).Put(v); err != nil {
+				t.Fatal(err)
+			}
+		}, "pass"},
+	} {
+		if got := judged(test.change)[needsIdle]; !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}

@@ -47,6 +47,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 			in.Addresses = append(in.Addresses, v.Address)
 		}
 	}
+	s.awaitSilence(in.Probes, l)
 	for _, o := range s.observed {
 		if o.seen.observation != nil {
 			in.Observations = append(in.Observations, audit.PodObservation{
