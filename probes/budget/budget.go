@@ -107,6 +107,13 @@ func (b *Budget) AllowBeyond(length time.Duration, share float64) {
 	b.allowConnections(share)
 }
 
+// Prolong gives the measurement under way so much time from now on, beyond that of the run. What it may open stays the same.
+func (b *Budget) Prolong(length time.Duration) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.allowedEnd = time.Now().Add(length)
+}
+
 func (b *Budget) allowConnections(share float64) {
 	b.allowedConnections = b.spent.Connections + int(math.Ceil(share*float64(b.total-b.spent.Connections)))
 }

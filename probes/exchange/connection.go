@@ -109,6 +109,18 @@ func (c *Connection) Receive(ctx context.Context, method string) (http1.Response
 	return response, err
 }
 
+// ReceiveHead reads a response up to its body; see http1.Reader.ReadHead.
+func (c *Connection) ReceiveHead(ctx context.Context, method string) (http1.Response, *http1.Body, error) {
+	response, body, err := c.responses.ReadHead(ctx, method)
+	if err == nil {
+		c.peer.Budget.Responded(response.Status)
+	}
+	return response, body, err
+}
+
+// Rest takes what has arrived behind the last response, for those who upgrade the connection to another protocol.
+func (c *Connection) Rest() []byte { return c.responses.Rest() }
+
 // Write sends all of data.
 func (c *Connection) Write(ctx context.Context, data []byte) error {
 	c.wire.bound(ctx)

@@ -30,7 +30,12 @@ func TestRequest(t *testing.T) {
 	if got := string(request.Bytes()); got != head+"\r\n" {
 		t.Errorf("request %q", got)
 	}
-	request.Close = true
+	request.Accept, request.Fields = "text/event-stream", []http1.Field{{Name: "Upgrade", Value: "websocket"}}
+	want := strings.Replace(head, "*/*", "text/event-stream", 1) + "Upgrade: websocket\r\n\r\n"
+	if got := string(request.Bytes()); got != want {
+		t.Errorf("request with fields %q", got)
+	}
+	request.Accept, request.Fields, request.Close = "", nil, true
 	if got := string(request.Bytes()); got != head+"Connection: close\r\n\r\n" {
 		t.Errorf("request with close %q", got)
 	}
@@ -89,6 +94,18 @@ func TestResponses(t *testing.T) {
 			text: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", method: "HEAD",
 			want: http1.Response{Status: 200, Persistent: true},
 		},
+		"another protocol": {
+			text: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
+				"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover, x\r\n\r\n",
+			want: http1.Response{Status: 101, Persistent: true, Upgrade: &http1.Upgrade{
+				Protocol: "websocket", Agreed: true, Accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Subprotocol: "chat",
+				Extensions: []string{"permessage-deflate; client_no_context_ta…", "x"},
+			}},
+		},
+		"a media type": {
+			text: "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\nContent-Length: 0\r\n\r\n",
+			want: http1.Response{Status: 200, Persistent: true, ContentType: "text/event-stream"},
+		},
 		"not modified": {
 			text: "HTTP/1.1 304 Not Modified\r\nContent-Length: 1000\r\n\r\n",
 			want: http1.Response{Status: 304, Persistent: true},
@@ -128,6 +145,41 @@ func TestPending(t *testing.T) {
 	reader := http1.NewReader(source{strings.NewReader("HTTP/1.1 204 No Content\r\n\r\nunasked")})
 	if _, err := reader.ReadResponse(t.Context(), "GET"); err != nil || !reader.Pending() {
 		t.Errorf("pending %v, error %v", reader.Pending(), err)
+	}
+}
+
+// A body is handed out as it arrives, and what lies behind the response belongs to the next protocol.
+func TestBodies(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, body, rest string
+		sized            bool
+		want             error
+	}{
+		"chunks":                  {"Transfer-Encoding: chunked\r\n\r\n3\r\nab\n\r\n2\r\ncd\r\n0\r\n\r\nrest", "ab\ncd", "rest", false, io.EOF},
+		"a length":                {"Content-Length: 5\r\n\r\nabcderest", "abcde", "rest", true, io.EOF},
+		"to the end":              {"\r\nabcde", "abcde", "", false, io.EOF},
+		"cut in the chunks":       {"Transfer-Encoding: chunked\r\n\r\n3\r\nab\n\r\n", "ab\n", "", false, http1.ErrCutOff},
+		"cut in the length":       {"Content-Length: 5\r\n\r\nab", "ab", "", true, http1.ErrCutOff},
+		"none":                    {"Content-Length: 0\r\n\r\nrest", "", "rest", true, io.EOF},
+		"as many as there may be": {"Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("1\r\nx\r\n", 50_000) + "0\r\n\r\n", strings.Repeat("x", 50_000), "", false, io.EOF},
+	} {
+		reader := http1.NewReader(source{strings.NewReader("HTTP/1.1 200 OK\r\n" + c.text)})
+		_, body, err := reader.ReadHead(t.Context(), "GET")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var got []byte
+		for err == nil {
+			var piece []byte
+			piece, err = body.Next(t.Context())
+			got = append(got, piece...)
+		}
+		if string(got) != c.body || !errors.Is(err, c.want) || body.Ended() != (c.want == io.EOF) || body.Sized() != c.sized {
+			t.Errorf("%s: %d bytes of body, %v, ended %v, sized %v", name, len(got), err, body.Ended(), body.Sized())
+		}
+		if rest := string(reader.Rest()); c.want == io.EOF && rest != c.rest {
+			t.Errorf("%s: %q behind it, want %q", name, rest, c.rest)
+		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
-	"strings"
 )
 
 const (
@@ -51,36 +49,67 @@ func NewReader(source Source) *Reader {
 // Pending says whether bytes arrived behind the last response, which no request has asked for.
 func (r *Reader) Pending() bool { return len(r.pending) > 0 }
 
+// Rest takes the bytes that arrived behind the last response out of the reader. They belong to the protocol that the
+// connection was upgraded to.
+func (r *Reader) Rest() []byte {
+	rest := bytes.Clone(r.pending)
+	r.pending = nil
+	return rest
+}
+
 // ReadResponse reads one whole response to a request of the given method and throws its body away. If the connection ends
 // before the first byte it returns io.EOF, unwrapped.
 func (r *Reader) ReadResponse(ctx context.Context, method string) (Response, error) {
+	response, body, err := r.begin(ctx, method)
+	for err == nil {
+		_, err = body.Next(ctx)
+	}
+	if !body.ended {
+		return Response{}, err
+	}
+	response.BodyBytes = body.total
+	return response, nil
+}
+
+// ReadHead reads a response to a request of the given method up to its body, which may be a stream without an end: what
+// frames its chunks is bounded for each and not in all. If the connection ends before the first byte it returns io.EOF,
+// unwrapped.
+func (r *Reader) ReadHead(ctx context.Context, method string) (Response, *Body, error) {
+	response, body, err := r.begin(ctx, method)
+	body.streams = true
+	return response, &body, err
+}
+
+// begin reads the interim responses and the head of the final one.
+func (r *Reader) begin(ctx context.Context, method string) (Response, Body, error) {
 	r.headerLeft = MaximumHeaderBytes
 	for range maximumInterim {
 		response, frame, err := r.readHead(ctx)
 		if err != nil {
-			return Response{}, err
+			return Response{}, Body{}, err
 		}
 		if response.Status < 200 && response.Status != 101 {
 			continue
 		}
-		if method == "HEAD" || response.Status == 101 || response.Status == 204 || response.Status == 304 {
-			return response, nil
-		}
+		body := Body{reader: r}
 		switch {
+		case method == "HEAD" || response.Status == 101 || response.Status == 204 || response.Status == 304:
+			body.ended = true
 		case frame.chunked:
-			response.BodyBytes, err = r.discardChunks(ctx)
+			body.chunked = true
 		case frame.length >= 0:
-			response.BodyBytes, err = frame.length, r.discard(ctx, frame.length)
+			body.left = frame.length
+			body.ended = frame.length == 0
+			if frame.length > MaximumBodyBytes {
+				return Response{}, Body{}, ErrBodyTooLarge
+			}
 		default:
 			response.Delimited, response.Persistent = true, false
-			response.BodyBytes, err = r.discardToEnd(ctx)
+			body.delimited = true
 		}
-		if err != nil {
-			return Response{}, err
-		}
-		return response, nil
+		return response, body, nil
 	}
-	return Response{}, malformed("more than %d interim responses", maximumInterim)
+	return Response{}, Body{}, malformed("more than %d interim responses", maximumInterim)
 }
 
 func (r *Reader) readHead(ctx context.Context) (Response, framing, error) {
@@ -152,71 +181,6 @@ func (r *Reader) fill(ctx context.Context) error {
 	n, err := r.source.Read(ctx, r.buffer)
 	r.pending = r.buffer[:n]
 	return err
-}
-
-func (r *Reader) discard(ctx context.Context, length int64) error {
-	if length > MaximumBodyBytes {
-		return ErrBodyTooLarge
-	}
-	for {
-		used := min(length, int64(len(r.pending)))
-		r.pending = r.pending[used:]
-		length -= used
-		if length == 0 {
-			return nil
-		}
-		if err := r.fill(ctx); err != nil {
-			return cutOff(err)
-		}
-	}
-}
-
-func (r *Reader) discardChunks(ctx context.Context) (int64, error) {
-	var total int64
-	for {
-		line, err := r.readLine(ctx)
-		if err != nil {
-			return 0, cutOff(err)
-		}
-		digits, _, _ := strings.Cut(line, ";")
-		size, err := strconv.ParseUint(strings.TrimSpace(digits), 16, 31)
-		if err != nil {
-			return 0, malformed("chunk size %q", shorten(line))
-		}
-		if size == 0 {
-			_, err := r.readFields(ctx)
-			return total, err
-		}
-		total += int64(size)
-		if total > MaximumBodyBytes {
-			return 0, ErrBodyTooLarge
-		}
-		if err := r.discard(ctx, int64(size)); err != nil {
-			return 0, err
-		}
-		if line, err := r.readLine(ctx); err != nil || line != "" {
-			if err == nil {
-				err = malformed("a chunk is longer than it says")
-			}
-			return 0, cutOff(err)
-		}
-	}
-}
-
-func (r *Reader) discardToEnd(ctx context.Context) (int64, error) {
-	var total int64
-	for {
-		total += int64(len(r.pending))
-		r.pending = nil
-		if total > MaximumBodyBytes {
-			return 0, ErrBodyTooLarge
-		}
-		if err := r.fill(ctx); errors.Is(err, io.EOF) {
-			return total, nil
-		} else if err != nil {
-			return 0, err
-		}
-	}
 }
 
 // cutOff turns the end of the connection into the error that it is within a response.

@@ -2,7 +2,10 @@
 // nothing but the bytes asked for is sent and every byte that arrives is bounded and accounted for.
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 // Request is a request without a body. Nothing in it is escaped: the target must be valid as a whole.
 type Request struct {
@@ -11,21 +14,34 @@ type Request struct {
 	// Host is the value of the Host header, Target the path and query (origin-form, RFC 9112 section 3.2.1).
 	Host, Target string
 	UserAgent    string
+	// Accept is the value of the Accept header; empty is */*.
+	Accept string
 	// Close asks the server to close the connection after its response.
 	Close bool
+	// Fields are further header fields.
+	Fields []Field
 }
+
+// Field is a header field.
+type Field struct{ Name, Value string }
 
 // Bytes renders the request.
 func (r Request) Bytes() []byte {
 	const usual = 256
 	b := bytes.NewBuffer(make([]byte, 0, usual))
 	for _, part := range []string{
-		r.Method, " ", r.Target, " HTTP/1.1\r\nHost: ", r.Host, "\r\nUser-Agent: ", r.UserAgent, "\r\nAccept: */*\r\n",
+		r.Method, " ", r.Target, " HTTP/1.1\r\nHost: ", r.Host, "\r\nUser-Agent: ", r.UserAgent,
+		"\r\nAccept: ", cmp.Or(r.Accept, "*/*"), "\r\n",
 	} {
 		b.WriteString(part)
 	}
 	if r.Close {
 		b.WriteString("Connection: close\r\n")
+	}
+	for _, field := range r.Fields {
+		for _, part := range []string{field.Name, ": ", field.Value, "\r\n"} {
+			b.WriteString(part)
+		}
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()

@@ -24,10 +24,30 @@ type Response struct {
 	KeepAlive *result.KeepAliveHeader
 	// BodyBytes is the length of the body.
 	BodyBytes int64
+	// ContentType is the media type of the body, in lower case and without its parameters; empty if the server did not say.
+	ContentType string
+	// Upgrade is what the server says about a change to another protocol. Nil: it says nothing.
+	Upgrade *Upgrade
 	// Said holds the fields by which servers and proxies tell of themselves and of the connection, by their name in lower
 	// case, shortened, the first of each name: see tells.
 	Said map[string]string
 }
+
+// Upgrade is what a response says about a change to another protocol (RFC 9110 section 7.8), and about WebSocket (RFC 6455
+// section 4.2.2).
+type Upgrade struct {
+	// Protocol is the value of the header Upgrade, in lower case.
+	Protocol string
+	// Agreed: the header Connection has the option upgrade.
+	Agreed bool
+	// Accept, Subprotocol and Extensions are the values of Sec-WebSocket-Accept, -Protocol and -Extensions, the last by its
+	// elements and all shortened.
+	Accept, Subprotocol string
+	Extensions          []string
+}
+
+// mostExtensions is how many are kept of a response.
+const mostExtensions = 8
 
 // tells says whether a field, by its name in lower case, is kept in Response.Said: Via (RFC 9110 section 7.6.3), Forwarded
 // (RFC 7239), Server, those of Envoy, and those of our own server.
@@ -89,6 +109,9 @@ func parseHeaders(lines []string, r *Response) (framing, error) {
 			for option := range options(value) {
 				r.CloseAnnounced = r.CloseAnnounced || option == "close"
 				keepAliveAnnounced = keepAliveAnnounced || option == "keep-alive"
+				if option == "upgrade" {
+					r.upgrade().Agreed = true
+				}
 			}
 		case "keep-alive":
 			r.KeepAlive = parseKeepAlive(value)
@@ -103,6 +126,17 @@ func parseHeaders(lines []string, r *Response) (framing, error) {
 				f.chunked = coding == "chunked"
 				otherCoding = true
 			}
+		case "content-type":
+			mediaType, _, _ := strings.Cut(value, ";")
+			r.ContentType = strings.ToLower(shorten(strings.TrimSpace(mediaType)))
+		case "upgrade":
+			r.upgrade().Protocol = strings.ToLower(shorten(value))
+		case "sec-websocket-accept":
+			r.upgrade().Accept = shorten(value)
+		case "sec-websocket-protocol":
+			r.upgrade().Subprotocol = shorten(value)
+		case "sec-websocket-extensions":
+			r.upgrade().addExtensions(value)
 		}
 	}
 	if otherCoding {
@@ -110,6 +144,22 @@ func parseHeaders(lines []string, r *Response) (framing, error) {
 	}
 	r.Persistent = !r.CloseAnnounced && (!r.HTTP10 || keepAliveAnnounced)
 	return f, nil
+}
+
+// upgrade is where it is noted what the response says about a change of the protocol.
+func (r *Response) upgrade() *Upgrade {
+	if r.Upgrade == nil {
+		r.Upgrade = &Upgrade{}
+	}
+	return r.Upgrade
+}
+
+func (u *Upgrade) addExtensions(value string) {
+	for extension := range strings.SplitSeq(value, ",") {
+		if extension = strings.TrimSpace(extension); extension != "" && len(u.Extensions) < mostExtensions {
+			u.Extensions = append(u.Extensions, shorten(extension))
+		}
+	}
 }
 
 // options yields the elements of a comma-separated list, in lower case.

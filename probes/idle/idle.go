@@ -14,7 +14,6 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/exchange"
-	"github.com/connpolicy/connpolicy/probes/http1"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -32,7 +31,16 @@ const (
 // Measure lets connections fall silent for as long as the budget allows. Over HTTP each carries one request first; over
 // TCP it is silent from the start. The calling goroutine is locked to its thread.
 func Measure(ctx context.Context, peer *exchange.Peer) result.Idle {
-	m := &measurement{watcher: watcher{peer: peer}, course: exchange.Course{Began: time.Now()}}
+	if peer.SpeaksHTTP() {
+		return MeasureWith(ctx, peer, prepareRequests(peer))
+	}
+	return MeasureWith(ctx, peer, nil)
+}
+
+// MeasureWith is Measure for connections on which a dialogue is held. nil: none is, and connections are asked by keepalive
+// alone.
+func MeasureWith(ctx context.Context, peer *exchange.Peer, prepare Prepare) result.Idle {
+	m := &measurement{watcher: watcher{peer: peer}, prepare: prepare, course: exchange.Course{Began: time.Now()}}
 	defer m.drop()
 	m.first = m.askMore
 	m.firstRound(ctx)
@@ -48,7 +56,7 @@ func Measure(ctx context.Context, peer *exchange.Peer) result.Idle {
 	r.Meta = m.course.Conclude()
 	switch {
 	case m.notKept:
-		r.Outcome, r.Cause = result.Unsupported, "the server ends each connection with its first response, so that none falls silent"
+		r.Outcome, r.Cause = result.Unsupported, ErrNotKept.Error()
 	case m.tooShort && r.Outcome == result.Measured:
 		r.Outcome, r.Cause = result.Skipped, fmt.Sprintf("there was less than %s to let connections fall silent for", shortest)
 	}
@@ -57,7 +65,10 @@ func Measure(ctx context.Context, peer *exchange.Peer) result.Idle {
 
 type measurement struct {
 	watcher
-	course exchange.Course
+	prepare Prepare
+	course  exchange.Course
+	// listens: what is spoken can keep a connection.
+	listens bool
 	// notKept: the server keeps no connection. tooShort: there is no time for any silence.
 	notKept, tooShort bool
 }
@@ -65,8 +76,8 @@ type measurement struct {
 // firstRound climbs the ladder.
 func (m *measurement) firstRound(ctx context.Context) {
 	kinds := []arm{byKeepalive}
-	if m.peer.SpeaksHTTP() {
-		kinds = append(kinds, byRequest)
+	if m.prepare != nil {
+		kinds = append(kinds, byQuestion)
 	}
 	// A part of the connections is left for the second round.
 	count := max(len(kinds), min(mostConnections, m.peer.Budget.ConnectionsLeft()-2*again))
@@ -100,7 +111,7 @@ func (m *measurement) settle(ctx context.Context, err error) {
 
 // margin is what the answers to the last questions may take.
 func (m *measurement) margin() time.Duration {
-	if m.peer.SpeaksHTTP() {
+	if m.prepare != nil {
 		return min(responseWithin, time.Until(m.peer.Budget.End())/4) + lookEvery
 	}
 	return answerWithin + lookEvery
@@ -116,17 +127,20 @@ func (m *measurement) fallSilent(ctx context.Context, which arm) (s *silent, goO
 		return nil, false
 	}
 	connection, err := m.peer.Connect(ctx)
-	if err == nil && m.peer.SpeaksHTTP() {
-		var response http1.Response
-		if response, _, err = connection.Request(ctx, false); err != nil || !response.Persistent {
+	var dialogue Dialogue
+	if err == nil && m.prepare != nil {
+		if dialogue, err = m.prepare(ctx, connection); err != nil {
 			connection.Close()
-			m.notKept = err == nil
 		}
+	}
+	if errors.Is(err, ErrNotKept) {
+		m.notKept, err = true, nil
 	}
 	m.peer.Note(err)
 	m.course.Failed(err)
 	if err == nil && !m.notKept {
-		s = &silent{Connection: connection, arm: which, since: time.Now()}
+		m.listens = dialogue != nil && dialogue.Listens()
+		s = &silent{Connection: connection, dialogue: dialogue, arm: which, since: time.Now()}
 		m.open = append(m.open, s)
 	}
 	return s, !m.notKept
@@ -153,7 +167,7 @@ func (m *measurement) secondRound(ctx context.Context) {
 		return
 	}
 	left := time.Until(m.peer.Budget.End()) - m.margin()
-	// One that keepalive keeps must outlive the cut-off clearly.
+	// One that something keeps must outlive the cut-off clearly.
 	outlive := scale(*atMost, step)
 	tryKeepalive := *atMost >= shortestAlive && outlive < left
 	lookCloser := atLeast != nil && *atMost-*atLeast > 2*exact && *atMost < left
@@ -168,6 +182,12 @@ func (m *measurement) secondRound(ctx context.Context) {
 			if s, _ := m.fallSilent(ctx, withKeepalive); s != nil {
 				s.due = s.since.Add(outlive)
 				m.course.Failed(s.TCP().Keepalive(max(1, int(atMost.Seconds()/3))))
+			}
+		}
+		if outlive < left && m.listens {
+			if s, _ := m.fallSilent(ctx, withQuestions); s != nil {
+				s.due, s.every = s.since.Add(outlive), *atMost/3
+				s.next = s.since.Add(s.every)
 			}
 		}
 	}

@@ -25,11 +25,19 @@ type arm int
 const (
 	// byKeepalive asks the nearest TCP hop, without a byte.
 	byKeepalive arm = iota
-	// byRequest sends a request, which reaches through proxies.
-	byRequest
-	// withKeepalive is one that keepalive is to keep; it tells nothing about the cut-off.
+	// byQuestion asks in the protocol that is spoken, such as by a request, which reaches through proxies.
+	byQuestion
+	// withKeepalive is one that keepalive is to keep, withQuestions one that questions are to; they tell nothing about the
+	// cut-off.
 	withKeepalive
+	withQuestions
 )
+
+// kept says whether something is to keep the connection.
+func (a arm) kept() bool { return a == withKeepalive || a == withQuestions }
+
+// speaks says whether the last question is one of the protocol.
+func (a arm) speaks() bool { return a == byQuestion || a == withQuestions }
 
 // finding is what became of one connection after a silence.
 type finding struct {
@@ -49,7 +57,7 @@ const exact = 100 * time.Millisecond
 // bracket is where the cut-off lies: above the longest silence below the first cut that was survived, and not above the
 // first cut. Nil where there is none.
 func bracket(findings []finding) (atLeast, atMost *time.Duration) {
-	findings = withoutKeepalive(findings)
+	findings = withoutKept(findings)
 	for _, f := range findings {
 		if f.cut() && (atMost == nil || f.silence < *atMost) {
 			atMost = &f.silence
@@ -68,16 +76,16 @@ func bracket(findings []finding) (atLeast, atMost *time.Duration) {
 	return atLeast, atMost
 }
 
-// withoutKeepalive leaves out those that keepalive was to keep.
-func withoutKeepalive(findings []finding) []finding {
-	return slices.DeleteFunc(slices.Clone(findings), func(f finding) bool { return f.arm == withKeepalive })
+// withoutKept leaves out those that something was to keep.
+func withoutKept(findings []finding) []finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f finding) bool { return f.arm.kept() })
 }
 
-// helps says whether keepalive kept all that it was to keep, nil if that is not known.
-func helps(findings []finding) *bool {
+// helps says whether all connections of an arm that was to keep them were kept, nil if that is not known.
+func helps(findings []finding, which arm) *bool {
 	var kept *bool
 	for _, f := range findings {
-		if f.arm != withKeepalive || f.fate == unknown {
+		if f.arm != which || f.fate == unknown {
 			continue
 		}
 		kept = new((kept == nil || *kept) && f.fate == alive)
@@ -103,8 +111,8 @@ func how(findings []finding) result.IdleCut {
 
 // judge turns findings into a result without its outcome.
 func judge(findings []finding) result.Idle {
-	r := result.Idle{KeepaliveHelps: helps(findings)}
-	findings = withoutKeepalive(findings)
+	r := result.Idle{KeepaliveHelps: helps(findings, withKeepalive), PingHelps: helps(findings, withQuestions)}
+	findings = withoutKept(findings)
 	atLeast, atMost := bracket(findings)
 	if atMost != nil {
 		r.Cut = new(true)
@@ -113,7 +121,7 @@ func judge(findings []finding) result.Idle {
 		r.Cut = new(false)
 	}
 	r.How = how(findings)
-	r.KeepaliveLadder, r.RequestLadder = climb(findings, byKeepalive), climb(findings, byRequest)
+	r.KeepaliveLadder, r.RequestLadder = climb(findings, byKeepalive), climb(findings, byQuestion)
 	var longest time.Duration
 	for _, f := range findings {
 		if f.fate != unknown {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +25,14 @@ const (
 // silent is a connection that nobody uses, until it is asked whether it lives.
 type silent struct {
 	*exchange.Connection
-	arm   arm
-	since time.Time // of the last byte
-	due   time.Time // when it is asked
+	dialogue Dialogue // nil: none is held
+	arm      arm
+	since    time.Time // of this end's last byte before the silence
+	due      time.Time // when it is asked
+
+	// every and next are the pause between the questions that are to keep it, and when the next is due.
+	every time.Duration
+	next  time.Time
 
 	asked    time.Time // zero: not yet
 	deadline time.Time // of the answer
@@ -88,9 +92,17 @@ func (w *watcher) allCut() bool {
 func (w *watcher) watched() []tcpconn.Watched {
 	watched := make([]tcpconn.Watched, len(w.open))
 	for i, s := range w.open {
-		watched[i] = tcpconn.Watched{Conn: s.TCP(), ForData: s.arm == byRequest && !s.asked.IsZero()}
+		watched[i] = tcpconn.Watched{Conn: s.TCP(), ForData: s.hears()}
 	}
 	return watched
+}
+
+// hears says whether what arrives is to be read.
+func (s *silent) hears() bool {
+	if s.dialogue == nil {
+		return false
+	}
+	return s.dialogue.Listens() || s.arm.speaks() && !s.asked.IsZero()
 }
 
 // untilNext is how long nothing is due, if nothing happens.
@@ -100,7 +112,10 @@ func (w *watcher) untilNext(now time.Time) time.Duration {
 		switch {
 		case s.asked.IsZero():
 			next = earlier(next, s.due)
-		case s.arm != byRequest:
+			if s.every > 0 {
+				next = earlier(next, s.next)
+			}
+		case !s.arm.speaks():
 			next = earlier(next, now.Add(lookEvery))
 		default:
 			next = earlier(next, s.deadline)
@@ -119,11 +134,19 @@ func earlier(a, b time.Time) time.Time {
 // askWhoIsDue asks those whose silence is over for a sign of life.
 func (w *watcher) askWhoIsDue(ctx context.Context, now time.Time) error {
 	for _, s := range w.open {
-		if !s.asked.IsZero() || now.Before(s.due) {
-			continue
-		}
-		if err := w.ask(ctx, s); err != nil {
-			return err
+		switch {
+		case !s.asked.IsZero():
+		case !now.Before(s.due):
+			if err := w.ask(ctx, s); err != nil {
+				return err
+			}
+		case s.every > 0 && !now.Before(s.next):
+			s.next = now.Add(s.every)
+			if err := w.peer.Turn(ctx, false); err != nil {
+				return err
+			}
+			// What fails here the next poll finds.
+			_ = s.dialogue.Ask(ctx)
 		}
 	}
 	return nil
@@ -136,13 +159,13 @@ func (w *watcher) ask(ctx context.Context, s *silent) error {
 	if rtt := s.Opened.RTTMicroseconds; rtt != nil {
 		within += 4 * time.Duration(*rtt) * time.Microsecond
 	}
-	if s.arm == byRequest {
+	if s.arm.speaks() {
 		if err := w.peer.Turn(ctx, false); err != nil {
 			return err
 		}
 		within = max(within, responseWithin)
 		s.asked = time.Now()
-		_ = s.Send(ctx, *w.peer.Request)
+		_ = s.dialogue.Ask(ctx)
 	} else {
 		s.asked = time.Now()
 		// The kernel asks once it has heard nothing for a second, which may be to come.
@@ -176,16 +199,18 @@ func (w *watcher) see(ctx context.Context, events []tcpconn.Event) {
 
 // outcome says what became of a connection, if that is known by now.
 func (s *silent) outcome(ctx context.Context, event tcpconn.Event, now time.Time) (fate, bool) {
-	if event.Readable && event.Ended == nil {
-		return s.answer(ctx), true
-	}
 	if event.Ended != nil {
 		return fateOf(event.Ended), true
+	}
+	if event.Readable {
+		if what, known := s.hear(ctx); known {
+			return what, true
+		}
 	}
 	if s.asked.IsZero() {
 		return unknown, false
 	}
-	if s.arm != byRequest {
+	if !s.arm.speaks() {
 		if what, known := s.signOfLife(now); known {
 			return what, true
 		}
@@ -195,20 +220,21 @@ func (s *silent) outcome(ctx context.Context, event tcpconn.Event, now time.Time
 	return unknown, false
 }
 
-// answer reads what arrived: the response, or the last word of a server that closes.
-func (s *silent) answer(ctx context.Context) fate {
-	ctx, cancel := context.WithDeadline(ctx, s.deadline)
-	defer cancel()
-	response, err := s.Receive(ctx, http.MethodGet)
+// hear takes what arrived: the answer, the last word of a server that closes, or something else that decides nothing.
+func (s *silent) hear(ctx context.Context) (fate, bool) {
+	if !s.asked.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, s.deadline)
+		defer cancel()
+	}
+	answered, err := s.dialogue.Hear(ctx)
 	switch {
 	case errors.Is(err, tcpconn.ErrTimeout):
-		return unknown
+		return unknown, true
 	case err != nil:
-		return fateOf(err)
-	case response.Status == http.StatusRequestTimeout:
-		return fin
+		return fateOf(err), true
 	}
-	return alive
+	return alive, answered && s.arm.speaks() && !s.asked.IsZero()
 }
 
 // signOfLife looks whether the kernel got an acknowledgement since it asked.
@@ -253,7 +279,7 @@ func (w *watcher) conclude(s *silent, what fate, now time.Time) {
 	}
 	s.Close()
 	w.findings = append(w.findings, f)
-	if f.cut() && !f.watched && f.arm != withKeepalive && w.first != nil {
+	if f.cut() && !f.watched && !f.arm.kept() && w.first != nil {
 		w.first()
 		w.first = nil
 	}

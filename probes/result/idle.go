@@ -31,8 +31,11 @@ type Idle struct {
 	SurvivedOf *Count `json:"survivedOf,omitempty"`
 	// KeepaliveHelps says whether connections with TCP keepalive at a third of the cut-off outlived it. Nil: not tried.
 	KeepaliveHelps *bool `json:"keepaliveHelps,omitempty"`
+	// PingHelps says whether connections with a WebSocket ping every third of the cut-off outlived it. Nil: not tried. It is
+	// only tried on WebSocket connections.
+	PingHelps *bool `json:"pingHelps,omitempty"`
 	// KeepaliveLadder probes the nearest TCP hop without a byte (keepalive probes); RequestLadder sends a request after the
-	// silence, so that it reaches through proxies.
+	// silence, on WebSocket connections a ping, so that it reaches through proxies.
 	KeepaliveLadder *Ladder `json:"keepaliveLadder,omitempty"`
 	RequestLadder   *Ladder `json:"requestLadder,omitempty"`
 	// LookedSeconds is the longest silence that the budget allowed to try.
