@@ -19,6 +19,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/runner"
 	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/connpolicy/connpolicy/probes/websocket"
 )
 
 // environmentRefused names the variable that lists addresses which --refuse-local refuses too.
@@ -33,6 +34,7 @@ type runOptions struct {
 	handshake                handshake.Options
 	limits                   budget.Limits
 	tls                      tlsOptions
+	subprotocols             []string
 	output                   string
 	verbose                  bool
 	terminationFile          string
@@ -58,6 +60,7 @@ func (o *runOptions) flags() *pflag.FlagSet {
 	f.StringVar(&o.tls.serverName, "tls-server-name", "", "name to expect in the server's certificate; by default the target's host")
 	f.StringVar(&o.tls.certificate, "tls-certificate", "", "file with the certificate (PEM) to show to the server, with --tls-key")
 	f.StringVar(&o.tls.key, "tls-key", "", "file with its key (PEM)")
+	f.StringSliceVar(&o.subprotocols, "websocket-subprotocols", nil, "subprotocols to offer to a WebSocket server, separated by commas; some accept no client without one")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is going on")
 	f.StringVar(&o.terminationFile, "termination-message", "", "file to write the result to for the operator; then the exit code is 0 whenever it was written")
@@ -91,6 +94,11 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if err := o.limits.Validate(); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	for _, name := range o.subprotocols {
+		if !websocket.IsSubprotocol(name) {
+			return runner.Config{}, fmt.Errorf("%w: --websocket-subprotocols: %q is no name of a subprotocol", errUsage, name)
+		}
+	}
 	if o.handshake.Samples < 0 {
 		return runner.Config{}, fmt.Errorf("%w: --handshake-samples is 0 or more, not %d", errUsage, o.handshake.Samples)
 	}
@@ -110,16 +118,17 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
 	}
 	return runner.Config{
-		Target:    parsed,
-		Family:    family,
-		Guard:     guard,
-		Limits:    o.limits,
-		Measure:   measure,
-		Handshake: o.handshake,
-		TLS:       security,
-		UserAgent: "connpolicy-probe/" + version(),
-		Proc:      procnet.New("/proc"),
-		Log:       log,
+		Target:       parsed,
+		Family:       family,
+		Guard:        guard,
+		Limits:       o.limits,
+		Measure:      measure,
+		Handshake:    o.handshake,
+		TLS:          security,
+		UserAgent:    "connpolicy-probe/" + version(),
+		Proc:         procnet.New("/proc"),
+		Log:          log,
+		Subprotocols: o.subprotocols,
 	}, nil
 }
 

@@ -17,6 +17,7 @@ import (
 func runServe(ctx context.Context, arguments []string, _, stderr io.Writer) error {
 	f := pflag.NewFlagSet("probe serve", pflag.ContinueOnError)
 	listen := f.String("listen", ":8080", "address to listen on")
+	f.Usage = func() { fmt.Fprintf(stderr, "Usage of %s:\n%s%s", f.Name(), f.FlagUsages(), server.Help) }
 	if err := parse(f, arguments, stderr); err != nil {
 		return err
 	}

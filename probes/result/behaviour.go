@@ -54,16 +54,29 @@ type WebSocket struct {
 	// Subprotocol and Extensions that were agreed on.
 	Subprotocol string   `json:"subprotocol,omitempty"`
 	Extensions  []string `json:"extensions,omitempty"`
-	// Echo says whether a text message came back. Nil: no message came within the limit, so the server need not echo.
+	// Echo says whether a text message came back. False: other messages came instead. Nil: no message came within the limit,
+	// so the server need not echo.
 	Echo *bool `json:"echo,omitempty"`
+	// MessageCloseStatus is the status with which the server closed the connection because of the text message. Nil: it did
+	// not, or gave none.
+	MessageCloseStatus *int `json:"messageCloseStatus,omitempty"`
+	// FullDuplex says whether a ping was answered in the middle of a message that this end had not finished, so that both
+	// directions run independently. Nil: it could not be told; it can where messages are echoed.
+	FullDuplex *bool `json:"fullDuplex,omitempty"`
 	// EchoMicroseconds and PongMicroseconds are the times of a message and of a ping.
 	EchoMicroseconds *Distribution `json:"echoMicroseconds,omitempty"`
-	// Pong says whether pings are answered, as RFC 6455 section 5.5.2 asks.
+	// Pong says whether pings are answered with their own data, as RFC 6455 sections 5.5.2 and 5.5.3 ask. PongAltered says, if
+	// they are not, whether pongs came that had other data.
 	Pong             *bool         `json:"pong,omitempty"`
+	PongAltered      *bool         `json:"pongAltered,omitempty"`
 	PongMicroseconds *Distribution `json:"pongMicroseconds,omitempty"`
 	// CloseHandshake says whether a close frame was answered by one (RFC 6455 section 7.1.2), CloseStatus with what status.
 	CloseHandshake *bool `json:"closeHandshake,omitempty"`
 	CloseStatus    *int  `json:"closeStatus,omitempty"`
+	// ServerMessages and ServerPings count what the server sent of its own accord on all connections. Where it does, the
+	// silence that Idle speaks of is this end's alone.
+	ServerMessages *int `json:"serverMessages,omitempty"`
+	ServerPings    *int `json:"serverPings,omitempty"`
 	// Idle is how long silence survives, within the budget of the run. Nil: not looked at.
 	Idle *Idle `json:"idle,omitempty"`
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/smallwrites"
 	"github.com/connpolicy/connpolicy/probes/target"
 	"github.com/connpolicy/connpolicy/probes/timewait"
+	"github.com/connpolicy/connpolicy/probes/websocket"
 )
 
 // Measurement is one kind of measurement that a run can make.
@@ -159,7 +160,7 @@ func Measurements() []Measurement {
 			Name:      "idle",
 			Does:      "after how much silence a connection is cut, how, for how many of how many, and whether keepalive helps",
 			Costs:     "up to 36 connections at once, each with up to 2 requests, and time: a silence of a minute takes a minute to see",
-			protocols: target.Protocols(),
+			protocols: []target.Protocol{target.TCP, target.HTTP, target.HTTPS, target.HTTP2, target.GRPC},
 			weight:    idleWeight,
 			allowance: func(b *budget.Budget, limits budget.Limits, share float64) {
 				if limits.IdleSeconds == 0 {
@@ -172,6 +173,17 @@ func Measurements() []Measurement {
 				m.Idle = new(idle.Measure(ctx, peer))
 			},
 		},
+		{
+			Name: "websocket",
+			Does: "whether WebSocket passes every hop: opening and close handshake, pings, messages; and, as idle does, how long silence survives",
+			Costs: "12 connections, 24 pings and one text message on one of them, 25 if they come back; then up to 39 connections at once, " +
+				"each with up to 4 pings, and time",
+			protocols: []target.Protocol{target.WebSocket},
+			weight:    webSocketWeight,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.WebSocket = new(websocket.Measure(ctx, peer, asked(config), time.Duration(config.Limits.IdleSeconds)*time.Second))
+			},
+		},
 	}
 }
 
@@ -182,5 +194,9 @@ const (
 	smallWritesWeight = 2
 )
 
-// idleWeight lets it see, of thirty seconds, the five after which some servers close.
-const idleWeight = 3
+// idleWeight lets it see, of thirty seconds, the five after which some servers close, and webSocketWeight as much beside the
+// waits for what a server may not answer.
+const (
+	idleWeight      = 3
+	webSocketWeight = 5
+)

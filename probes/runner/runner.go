@@ -18,6 +18,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/target"
+	"github.com/connpolicy/connpolicy/probes/websocket"
 )
 
 // resolveTimeout bounds the resolution of the target's name.
@@ -37,7 +38,9 @@ type Config struct {
 	// host. It is only used for targets that speak TLS.
 	TLS       *tls.Config
 	UserAgent string
-	Proc      procnet.FS
+	// Subprotocols are offered in the opening handshake of WebSocket, the preferred first. None: no subprotocol is.
+	Subprotocols []string
+	Proc         procnet.FS
 	// Log is told what happens, for people who look on.
 	Log func(format string, values ...any)
 	// Progress is told when a measurement begins and every second from then on, from a goroutine of its own. Nil: nobody
@@ -157,6 +160,16 @@ func request(config Config) *http1.Request {
 		Host:      config.Target.HostHeader,
 		Target:    config.Target.RequestTarget,
 		UserAgent: config.UserAgent,
+	}
+}
+
+// asked is what the opening handshake of WebSocket says.
+func asked(config Config) websocket.Asked {
+	return websocket.Asked{
+		Host:         config.Target.HostHeader,
+		Target:       config.Target.RequestTarget,
+		UserAgent:    config.UserAgent,
+		Subprotocols: config.Subprotocols,
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package server is a small HTTP/1.1 server that keeps connections, and the orderly start and stop of the HTTP servers of
-// the other programs.
+// Package server is a small HTTP/1.1 server that keeps connections, that tells news in all the ways that there are, and
+// echoes over WebSocket; and the orderly start and stop of the HTTP servers of the other programs.
 package server
 
 import (
@@ -25,17 +25,37 @@ const (
 	RemoteHeader = "Connpolicy-Remote"
 )
 
-// Handler answers each path with a small body, and with the two ends of the connection in LocalHeader and RemoteHeader.
+// Help describes what Handler serves, for people.
+const Help = `Paths:
+  /           a small body, with the addresses of the connection as the server sees them in its header
+  /poll       the newest news
+  /long-poll  the next news, once there is some
+  /events     a stream of news, as server-sent events
+  /ws         WebSocket: each message comes back; with ?every=…, news come too
+News are made at regular times, every second or as ?every=250ms says, and tell when: {"id": 7, "time": "2026-01-31T12:00:00.25Z"}.
+`
+
+// Handler serves what Help says, with the two ends of the connection in LocalHeader and RemoteHeader.
 func Handler() http.Handler {
+	routes := http.NewServeMux()
+	routes.HandleFunc("/", answer)
+	routes.HandleFunc("/poll", tell(poll))
+	routes.HandleFunc("/long-poll", tell(longPoll))
+	routes.HandleFunc("/events", tell(stream))
+	routes.HandleFunc("/ws", speak)
 	return http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
-		response.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		response.Header().Set(RemoteHeader, request.RemoteAddr)
 		if local, known := request.Context().Value(http.LocalAddrContextKey).(net.Addr); known {
 			response.Header().Set(LocalHeader, local.String())
 		}
-		// A client that went away needs no answer.
-		_, _ = io.WriteString(response, "ok\n")
+		routes.ServeHTTP(response, request)
 	})
+}
+
+func answer(response http.ResponseWriter, _ *http.Request) {
+	response.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	// A client that went away needs no answer.
+	_, _ = io.WriteString(response, "ok\n")
 }
 
 // Serve serves handler on the address until the context ends, then lets the requests under way finish, but not for longer
@@ -46,7 +66,11 @@ func Serve(ctx context.Context, address string, handler http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		// What has no end of its own, such as a stream, ends with the context.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
