@@ -111,10 +111,11 @@ func (m *measurement) settle(ctx context.Context, err error) {
 
 // margin is what the answers to the last questions may take.
 func (m *measurement) margin() time.Duration {
+	most := answerWithin + askedAgain
 	if m.prepare != nil {
-		return min(responseWithin, time.Until(m.peer.Budget.End())/4) + lookEvery
+		most = responseWithin
 	}
-	return answerWithin + lookEvery
+	return max(answerWithin, min(most, time.Until(m.peer.Budget.End())/4)) + lookEvery
 }
 
 // fallSilent opens a connection that is silent from then on, nil if that failed, and says whether a further one may be

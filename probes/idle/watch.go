@@ -15,6 +15,9 @@ import (
 const (
 	// answerWithin is how long a sign of life may take beyond four round trips, before the path counts as a black hole.
 	answerWithin = 300 * time.Millisecond
+	// askedAgain is how long the kernel goes on asking, once a second, when the first sign of life does not come: a packet
+	// that was lost, or a moment in which nobody ran, is no black hole.
+	askedAgain = 2 * time.Second
 	// responseWithin is how long the response to a request after the silence may take. The kernel sends the request again
 	// several times within it.
 	responseWithin = 3 * time.Second
@@ -174,6 +177,7 @@ func (w *watcher) ask(ctx context.Context, s *silent) error {
 		} else {
 			within += max(0, time.Second-s.asked.Sub(s.since))
 		}
+		within += max(0, min(askedAgain, time.Until(w.peer.Budget.End())-within-2*lookEvery))
 		if err := s.TCP().Keepalive(1); err != nil {
 			return err
 		}

@@ -175,7 +175,8 @@ func (m *measurement) sample(ctx context.Context, s *Socket, take func(context.C
 	case errors.Is(err, errDisliked):
 		return false, nil
 	case ended(err):
-		return false, fmt.Errorf("the server ended the connection in use: %w", err)
+		// Not wrapped: what an end means to a request it does not mean here.
+		return false, fmt.Errorf("the server ended the connection in use: %v", err) //nolint:errorlint // as said
 	}
 	return err == nil, err
 }
@@ -337,8 +338,11 @@ func (m *measurement) summarise() result.WebSocket {
 		}
 	}
 	r.Meta = m.course.Conclude()
-	if m.refused != nil && !m.upgraded() {
+	switch {
+	case m.refused != nil && !m.upgraded():
 		r.Outcome, r.Cause = result.Unsupported, m.refused.Error()
+	case r.Outcome == result.Measured && !m.conversed && m.course.LastError != nil:
+		r.Outcome, r.Cause = result.Failed, exchange.Explain(m.course.LastError)
 	}
 	return r
 }
