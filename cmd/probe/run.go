@@ -15,6 +15,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/push"
 	"github.com/connpolicy/connpolicy/probes/report"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/runner"
@@ -35,6 +36,7 @@ type runOptions struct {
 	limits                   budget.Limits
 	tls                      tlsOptions
 	subprotocols             []string
+	pushPaths                map[string]string
 	output                   string
 	verbose                  bool
 	terminationFile          string
@@ -61,6 +63,7 @@ func (o *runOptions) flags() *pflag.FlagSet {
 	f.StringVar(&o.tls.certificate, "tls-certificate", "", "file with the certificate (PEM) to show to the server, with --tls-key")
 	f.StringVar(&o.tls.key, "tls-key", "", "file with its key (PEM)")
 	f.StringSliceVar(&o.subprotocols, "websocket-subprotocols", nil, "subprotocols to offer to a WebSocket server, separated by commas; some accept no client without one")
+	f.StringToStringVar(&o.pushPaths, "push-paths", nil, "paths at which the target tells news, such as polling=/poll,longPolling=/long-poll,streaming=/events,websocket=/ws; without it push looks at the target's own path")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what is going on")
 	f.StringVar(&o.terminationFile, "termination-message", "", "file to write the result to for the operator; then the exit code is 0 whenever it was written")
@@ -93,6 +96,11 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	}
 	if err := o.limits.Validate(); err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	for name, path := range o.pushPaths {
+		if !slices.Contains(push.Ways(), name) || !target.IsRequestTarget(path) {
+			return runner.Config{}, fmt.Errorf("%w: --push-paths: %q=%q is not one of %v and a path with its query, escaped", errUsage, name, path, push.Ways())
+		}
 	}
 	for _, name := range o.subprotocols {
 		if !websocket.IsSubprotocol(name) {
@@ -129,6 +137,7 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		Proc:         procnet.New("/proc"),
 		Log:          log,
 		Subprotocols: o.subprotocols,
+		PushPaths:    o.pushPaths,
 	}, nil
 }
 

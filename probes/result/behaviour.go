@@ -81,7 +81,7 @@ type WebSocket struct {
 	Idle *Idle `json:"idle,omitempty"`
 }
 
-// Push compares the ways to be told of news.
+// Push compares the ways to be told of news. A way that the target does not offer is unsupported.
 type Push struct {
 	Meta
 	Polling     *PushWay `json:"polling,omitempty"`
@@ -93,21 +93,31 @@ type Push struct {
 // PushWay is one of them.
 type PushWay struct {
 	Meta
-	// DelayMicroseconds is the age of a message when it arrives, where the messages tell when they were made; else the time
-	// between messages is all that is known, see GapMicroseconds.
+	// Path that was asked, with its query.
+	Path string `json:"path,omitempty"`
+	// DelayMicroseconds is the age of a message when it arrives, where the messages tell when they were made; as exact as the
+	// clocks of both ends agree. Else the time between messages is all that is known, see GapMicroseconds.
 	DelayMicroseconds *Distribution `json:"delayMicroseconds,omitempty"`
 	GapMicroseconds   *Distribution `json:"gapMicroseconds,omitempty"`
-	// Messages received on so many Connections with so many Requests.
+	// AnswerMicroseconds is the time from a request to the end of its answer, of polling and long polling.
+	AnswerMicroseconds *Distribution `json:"answerMicroseconds,omitempty"`
+	// Messages received on so many Connections with so many Requests. An answer that is the same as the one before is none.
 	Messages    int `json:"messages"`
 	Connections int `json:"connections"`
 	Requests    int `json:"requests"`
-	// BytesPerMessage that crossed the wire in both directions, headers and framing included.
+	// BytesPerMessage that crossed the wire in both directions, headers and framing included, those of TCP and IP not.
 	BytesPerMessage *float64 `json:"bytesPerMessage,omitempty"`
-	// Buffered says whether messages were held back and came in one go (a hop that buffers).
-	Buffered *bool `json:"buffered,omitempty"`
-	// CutAfterSeconds is when the stream was cut, by CutBy. Nil: it was not.
+	// Buffered says whether messages were held back and came in one go (a hop that buffers). Nil: it cannot be told, as of
+	// messages that do not tell when they were made. Together counts, of the messages that were made apart from the one
+	// before, those that arrived with it.
+	Buffered *bool  `json:"buffered,omitempty"`
+	Together *Count `json:"together,omitempty"`
+	// CutAfterSeconds is when the first stream was cut, by CutBy. Nil: none was within LookedSeconds.
 	CutAfterSeconds *float64 `json:"cutAfterSeconds,omitempty"`
 	CutBy           IdleCut  `json:"cutBy,omitempty"`
+	LookedSeconds   *float64 `json:"lookedSeconds,omitempty"`
+	// Missing says which of the figures could not be had although the outcome is measured, and why.
+	Missing string `json:"missing,omitempty"`
 }
 
 // HTTP2 is how the target speaks HTTP/2 (RFC 9113).

@@ -13,6 +13,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/identity"
 	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/pipelining"
+	"github.com/connpolicy/connpolicy/probes/push"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/reuse"
 	"github.com/connpolicy/connpolicy/probes/slowstart"
@@ -157,6 +158,18 @@ func Measurements() []Measurement {
 			},
 		},
 		{
+			Name: "push",
+			Does: "how a target tells news, by polling, long polling, a stream or WebSocket: age and cost of a message, held back by a hop, cut",
+			Costs: "up to 11 connections, one held open at a time, up to 31 requests, one of which asks for WebSocket; servers log that as an error " +
+				"if they do not offer it",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS, target.WebSocket},
+			weight:    pushWeight,
+			OnlyNamed: true,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.Push = new(push.Measure(ctx, peer, asked(config), config.Target.Protocol == target.WebSocket, config.PushPaths))
+			},
+		},
+		{
 			Name:      "idle",
 			Does:      "after how much silence a connection is cut, how, for how many of how many, and whether keepalive helps",
 			Costs:     "up to 36 connections at once, each with up to 2 requests, and time: a silence of a minute takes a minute to see",
@@ -200,3 +213,6 @@ const (
 	idleWeight      = 3
 	webSocketWeight = 5
 )
+
+// pushWeight lets messages come, one a second in many a service, by each of the ways.
+const pushWeight = 5

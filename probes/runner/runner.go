@@ -40,7 +40,10 @@ type Config struct {
 	UserAgent string
 	// Subprotocols are offered in the opening handshake of WebSocket, the preferred first. None: no subprotocol is.
 	Subprotocols []string
-	Proc         procnet.FS
+	// PushPaths are the paths, with their queries, at which the target tells news, by the names of the ways (push.Ways).
+	// None: the path of the target is looked at.
+	PushPaths map[string]string
+	Proc      procnet.FS
 	// Log is told what happens, for people who look on.
 	Log func(format string, values ...any)
 	// Progress is told when a measurement begins and every second from then on, from a goroutine of its own. Nil: nobody

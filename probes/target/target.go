@@ -108,10 +108,15 @@ func Parse(rawURL string, protocol Protocol) (Target, error) {
 	}
 	t.RequestTarget = u.RequestURI()
 	// A query is passed on as it is written, and a space would end the target within it (RFC 9112 section 3.2).
-	if strings.ContainsFunc(t.RequestTarget, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !IsRequestTarget(t.RequestTarget) {
 		return Target{}, fmt.Errorf("the query of the target %q must be escaped: a space is %%20", rawURL)
 	}
 	return t, nil
+}
+
+// IsRequestTarget says whether a path with its query may stand in a request as it is (RFC 9112 section 3.2.1).
+func IsRequestTarget(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // wanted names the URLs that a protocol goes with.
