@@ -30,12 +30,13 @@ func TestRequest(t *testing.T) {
 	if got := string(request.Bytes()); got != head+"\r\n" {
 		t.Errorf("request %q", got)
 	}
-	request.Accept, request.Fields = "text/event-stream", []http1.Field{{Name: "Upgrade", Value: "websocket"}}
-	want := strings.Replace(head, "*/*", "text/event-stream", 1) + "Upgrade: websocket\r\n\r\n"
-	if got := string(request.Bytes()); got != want {
+	upgrade := request
+	upgrade.Accept, upgrade.Upgrade, upgrade.Fields = "text/event-stream", "websocket", []http1.Field{{Name: "A", Value: "b"}}
+	want := strings.Replace(head, "*/*", "text/event-stream", 1) + "Connection: Upgrade\r\nUpgrade: websocket\r\nA: b\r\n\r\n"
+	if got := string(upgrade.Bytes()); got != want {
 		t.Errorf("request with fields %q", got)
 	}
-	request.Accept, request.Fields, request.Close = "", nil, true
+	request.Close = true
 	if got := string(request.Bytes()); got != head+"Connection: close\r\n\r\n" {
 		t.Errorf("request with close %q", got)
 	}

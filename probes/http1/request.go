@@ -18,6 +18,8 @@ type Request struct {
 	Accept string
 	// Close asks the server to close the connection after its response.
 	Close bool
+	// Upgrade names the protocol that the connection is to change to (RFC 9110 section 7.8); empty: none.
+	Upgrade string
 	// Fields are further header fields.
 	Fields []Field
 }
@@ -35,7 +37,10 @@ func (r Request) Bytes() []byte {
 	} {
 		b.WriteString(part)
 	}
-	if r.Close {
+	switch {
+	case r.Upgrade != "":
+		b.WriteString("Connection: Upgrade\r\nUpgrade: " + r.Upgrade + "\r\n")
+	case r.Close:
 		b.WriteString("Connection: close\r\n")
 	}
 	for _, field := range r.Fields {

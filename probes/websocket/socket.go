@@ -108,10 +108,8 @@ func discard(ctx context.Context, body *http1.Body) {
 
 func (a Asked) request(key string, compress bool) http1.Request {
 	request := http1.Request{
-		Method: http.MethodGet, Host: a.Host, Target: a.Target, UserAgent: a.UserAgent,
+		Method: http.MethodGet, Host: a.Host, Target: a.Target, UserAgent: a.UserAgent, Upgrade: "websocket",
 		Fields: []http1.Field{
-			{Name: "Connection", Value: "Upgrade"},
-			{Name: "Upgrade", Value: "websocket"},
 			{Name: "Sec-WebSocket-Version", Value: "13"},
 			{Name: "Sec-WebSocket-Key", Value: key},
 		},
