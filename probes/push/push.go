@@ -67,7 +67,8 @@ func Measure(ctx context.Context, peer *exchange.Peer, asked websocket.Asked, we
 		}
 	default:
 		// Most refuse an upgrade at once, and leave the time to the other.
-		todo = append([]string{WebSocket}, m.look(ctx)...)
+		offered := m.look(ctx)
+		todo = append([]string{WebSocket}, offered...)
 	}
 	for i, name := range todo {
 		path := asked.Target
@@ -84,6 +85,8 @@ type measurement struct {
 	asked  websocket.Asked
 	course exchange.Course
 	ways   map[string]*result.PushWay
+	// why the target offers no way, or not the first of those that were tried.
+	why string
 }
 
 // without says why a way is not measured.
@@ -103,6 +106,9 @@ func (m *measurement) measure(ctx context.Context, name, path string, waysLeft i
 	}[name](ctx)
 	r := t.summarise()
 	if refused != "" {
+		if m.why == "" {
+			m.why = refused
+		}
 		r.Outcome, r.Cause, r.Missing = result.Unsupported, refused, ""
 	}
 	m.ways[name] = r
@@ -125,13 +131,23 @@ func (m *measurement) look(ctx context.Context) []string {
 		}
 	}
 	if offered == "" {
+		m.why = cause
 		return nil
 	}
 	return []string{offered}
 }
 
-// classify names the way that a request shows, or says why it shows none.
+// classify names the way that a request shows, or says why it shows none. One that is answered at once is made again: it may
+// have come just before news of a long poll.
 func (m *measurement) classify(ctx context.Context) (offered, cause string) {
+	offered, cause = m.askOnce(ctx)
+	if offered == Polling {
+		offered, cause = m.askOnce(ctx)
+	}
+	return offered, cause
+}
+
+func (m *measurement) askOnce(ctx context.Context) (offered, cause string) {
 	if m.course.Stop = m.peer.Turn(ctx, true); m.course.Stop != nil {
 		return "", m.course.Stop.Error()
 	}
@@ -234,11 +250,8 @@ func (m *measurement) summarise() result.Push {
 	switch {
 	case failed != nil:
 		r.Outcome, r.Cause = failed.Outcome, failed.Cause
-	case offered != nil || r.Outcome != result.Measured:
-	case r.Polling.Cause == r.Streaming.Cause:
-		r.Outcome, r.Cause = result.Unsupported, r.Polling.Cause
-	default:
-		r.Outcome, r.Cause = result.Unsupported, r.WebSocket.Cause
+	case offered == nil && r.Outcome == result.Measured:
+		r.Outcome, r.Cause = result.Unsupported, m.why
 	}
 	return r
 }

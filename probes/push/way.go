@@ -28,6 +28,8 @@ const (
 	enoughNews = 30
 	// streams are how often a stream that was cut is opened again.
 	streams = 3
+	// spare is for what comes late on a busy machine.
+	spare = 200 * time.Millisecond
 )
 
 // way measures one way until the end.
@@ -281,7 +283,7 @@ func (w *way) watch(ctx context.Context, connection *exchange.Connection, next f
 	last := opened
 	first := true
 	// Time is left to ask whether the other side is still there.
-	reading, cancel := context.WithDeadline(ctx, w.end.Add(-idle.VanishedWithin))
+	reading, cancel := context.WithDeadline(ctx, w.end.Add(-idle.VanishedWithin-spare))
 	defer cancel()
 	var err error
 	for err == nil {
