@@ -8,12 +8,20 @@ import (
 
 func (t *text) idle(i result.Idle) {
 	t.title("Idle connections", i.Meta)
+	t.silence(i, "request", "a client that keeps a connection longer than that sends its next request into a closed one;",
+		"let clients drop idle connections earlier than this")
+}
+
+// silence tells what became of silent connections, which were asked by keepalive and by something else, and what it means
+// that they are cut.
+func (t *text) silence(i result.Idle, question string, meaning ...string) {
 	switch {
 	case i.Cut == nil:
 	case *i.Cut:
 		t.line("  cut                %s after %s of silence", cutting(i.How), between(i.AfterSecondsAtLeast, i.AfterSecondsAtMost))
-		t.line("  means              a client that keeps a connection longer than that sends its next request into a closed one;")
-		t.line("                     let clients drop idle connections earlier than this")
+		for n, line := range meaning {
+			t.line("  %-18s %s", []string{"means", ""}[min(n, 1)], line)
+		}
 	default:
 		t.line("  cut                no, up to %.1f s of silence, which is as far as this run looked", i.LookedSeconds)
 	}
@@ -27,8 +35,11 @@ func (t *text) idle(i result.Idle) {
 			t.line("  TCP keepalive      does not help: what cuts looks at requests or data, not at packets")
 		}
 	}
+	if i.PingHelps != nil {
+		t.answer(i.PingHelps, "pings", "help: connections with a ping every third of that outlived the cut", "do not help: what cuts does not count them as use")
+	}
 	t.ladder("asked by keepalive", i.KeepaliveLadder)
-	t.ladder("asked by request", i.RequestLadder)
+	t.ladder("asked by "+question, i.RequestLadder)
 }
 
 func cutting(how result.IdleCut) string {

@@ -43,6 +43,12 @@ func Write(w io.Writer, r result.Result) error {
 	if idle := r.Measurements.Idle; idle != nil {
 		t.idle(*idle)
 	}
+	if w := r.Measurements.WebSocket; w != nil {
+		t.webSocket(*w)
+	}
+	if p := r.Measurements.Push; p != nil {
+		t.push(*p)
+	}
 	if h := r.Measurements.HTTP2; h != nil {
 		t.http2(*h)
 	}

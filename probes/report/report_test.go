@@ -16,6 +16,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func results() map[string]result.Result {
 	target := result.Target{URL: "http://payments.shop.svc:8080/healthz", Protocol: "HTTP", Address: "198.18.0.7:8080"}
+	webSocket := result.Target{URL: "ws://chat.shop.svc:8080/ws", Protocol: "WebSocket", Address: "198.18.0.8:8080"}
 	return map[string]result.Result{
 		"measured.txt": {
 			Version: result.Version, Target: target, ElapsedSeconds: 29.98,
@@ -113,6 +114,75 @@ func results() map[string]result.Result {
 				SmallWrites: &result.SmallWrites{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 24, ElapsedSeconds: 2.4}, Side: result.SideNone,
 					StallMicroseconds: new(0.0), Segments: new(1),
+				},
+			},
+		},
+		"websocket.txt": {
+			Version: result.Version, Target: webSocket, ElapsedSeconds: 29.5,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 96, Requests: 66, BytesSent: 12_400, BytesReceived: 8_900},
+			Measurements: result.Measurements{
+				WebSocket: &result.WebSocket{
+					Meta:     result.Meta{Outcome: result.Measured, Samples: 55, ElapsedSeconds: 20.1},
+					Upgraded: new(true), Status: new(101), Subprotocol: "chat", Extensions: []string{"permessage-deflate"},
+					HandshakeMicroseconds: &result.Distribution{Min: 139, P50: 158, P90: 198, P99: 213, Max: 213, P50Low: new(144.0), P50High: new(193.0)},
+					Echo:                  new(true), EchoMicroseconds: &result.Distribution{Min: 89, P50: 144, P90: 279, P99: 552, Max: 552}, FullDuplex: new(true),
+					Pong: new(true), PongMicroseconds: &result.Distribution{Min: 90, P50: 144, P90: 235, P99: 424, Max: 424},
+					CloseHandshake: new(true), CloseStatus: new(1000), ServerMessages: new(12), ServerPings: new(3),
+					Idle: &result.Idle{
+						Meta: result.Meta{Outcome: result.Measured, Samples: 36, ElapsedSeconds: 12}, Cut: new(true), How: result.CutFIN,
+						AfterSecondsAtLeast: new(4.9), AfterSecondsAtMost: new(5.0), SurvivedSeconds: new(4.7), SurvivedOf: &result.Count{Got: 2, Of: 2},
+						KeepaliveHelps: new(false), PingHelps: new(true), LookedSeconds: 5,
+						KeepaliveLadder: &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
+						RequestLadder:   &result.Ladder{Rungs: []result.Rung{{Seconds: 4.7, Alive: 2}, {Seconds: 5, FIN: 13}}},
+					},
+				},
+				Push: &result.Push{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 58, ElapsedSeconds: 24},
+					Polling: &result.PushWay{
+						Meta: result.Meta{Outcome: result.Measured, Samples: 10}, Path: "/poll", Messages: 9, Requests: 10, Connections: 1, BytesPerMessage: new(451.1),
+						DelayMicroseconds:  &result.Distribution{Min: 217_000, P50: 466_000, P90: 470_000, P99: 470_000, Max: 470_000},
+						AnswerMicroseconds: &result.Distribution{Min: 193, P50: 237, P90: 434, P99: 749, Max: 749}, LookedSeconds: new(6.75),
+					},
+					LongPolling: &result.PushWay{Meta: result.Meta{Outcome: result.Unsupported, Cause: "no path was named for it"}},
+					Streaming: &result.PushWay{
+						Meta: result.Meta{Outcome: result.Measured, Samples: 34}, Path: "/events", Messages: 34, Requests: 2, Connections: 2, BytesPerMessage: new(98.0),
+						GapMicroseconds: &result.Distribution{Min: 1, P50: 20, P90: 100_000, P99: 1_000_000, Max: 1_000_000},
+						Buffered:        new(true), Together: &result.Count{Got: 29, Of: 32}, CutAfterSeconds: new(4.02), CutBy: result.CutRST, LookedSeconds: new(4.02),
+					},
+					WebSocket: &result.PushWay{
+						Meta: result.Meta{Outcome: result.Measured, Samples: 14}, Path: "/ws", Messages: 14, Requests: 1, Connections: 1, BytesPerMessage: new(77.0),
+						Buffered: new(false), Together: &result.Count{Got: 0, Of: 13}, LookedSeconds: new(7.5), Missing: "the delays: the messages do not tell when they are made",
+					},
+				},
+			},
+		},
+		"websocket-refused.txt": {
+			Version: result.Version, Target: webSocket, ElapsedSeconds: 3.5,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 1, Requests: 1, BytesSent: 200, BytesReceived: 90}, Statuses: map[string]int{"403": 1},
+			Measurements: result.Measurements{
+				WebSocket: &result.WebSocket{
+					Meta:     result.Meta{Outcome: result.Unsupported, Cause: "the opening handshake was answered with status 403 instead of 101"},
+					Upgraded: new(false), Status: new(403),
+				},
+				Push: &result.Push{
+					Meta:      result.Meta{Outcome: result.Unsupported, Cause: "the opening handshake was answered with status 403 instead of 101"},
+					Polling:   &result.PushWay{Meta: result.Meta{Outcome: result.Unsupported, Cause: "the target is one of WebSocket; give an http:// or https:// URL"}},
+					WebSocket: &result.PushWay{Meta: result.Meta{Outcome: result.Unsupported, Cause: "the opening handshake was answered with status 403 instead of 101"}},
+				},
+			},
+		},
+		"websocket-lacking.txt": {
+			Version: result.Version, Target: webSocket, ElapsedSeconds: 12.5,
+			Host:  result.Host{Kernel: "6.18.44"},
+			Spent: result.Spent{Connections: 12, Requests: 13, BytesSent: 3000, BytesReceived: 2000},
+			Measurements: result.Measurements{
+				WebSocket: &result.WebSocket{
+					Meta:     result.Meta{Outcome: result.Measured, Samples: 12, ElapsedSeconds: 12.1},
+					Upgraded: new(true), Status: new(101), Pong: new(false), PongAltered: new(true), MessageCloseStatus: new(1003), CloseHandshake: new(false),
+					FullDuplex: new(false), ServerMessages: new(0), ServerPings: new(0),
+					Idle: &result.Idle{Meta: result.Meta{Outcome: result.Skipped, Cause: "there was less than 500ms to let connections fall silent for"}},
 				},
 			},
 		},

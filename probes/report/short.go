@@ -13,6 +13,7 @@ func inShort(r result.Result) []string {
 	m := r.Measurements
 	sentences := slices.Concat(
 		shortOfOutcomes(r), shortOfHandshake(m.Handshake, m.Reuse), shortOfReuse(m.Reuse), shortOfIdle(m.Idle),
+		shortOfWebSocket(m.WebSocket), shortOfPush(m.Push),
 		shortOfTransfers(m.SlowStart, m.SmallWrites), shortOfClosing(m.Pipelining, m.Closing), shortOfBacklog(m.Backlog))
 	if len(sentences) == 0 {
 		return []string{"Nothing stood out in what was measured."}
@@ -86,6 +87,44 @@ func shortOfIdle(i *result.Idle) []string {
 	}
 	return []string{fmt.Sprintf("A connection that nobody uses is %s after %s: %s (Idle connections).",
 		cutting(i.How), between(i.AfterSecondsAtLeast, i.AfterSecondsAtMost), cure)}
+}
+
+func shortOfWebSocket(w *result.WebSocket) []string {
+	if w == nil || w.Upgraded == nil {
+		return nil
+	}
+	if !*w.Upgraded {
+		return []string{fmt.Sprintf("No WebSocket connection can be opened: %s (WebSocket).", w.Cause)}
+	}
+	var sentences []string
+	if w.Pong != nil && !*w.Pong {
+		sentences = append(sentences, "The server does not answer pings as it must, so that clients that ping give it up (WebSocket).")
+	}
+	if i := w.Idle; i != nil && i.Cut != nil && *i.Cut {
+		sentences = append(sentences, fmt.Sprintf("A WebSocket connection on which nobody speaks is %s after %s: %s (WebSocket).",
+			cutting(i.How), between(i.AfterSecondsAtLeast, i.AfterSecondsAtMost), webSocketCure(*i)))
+	}
+	return sentences
+}
+
+func shortOfPush(p *result.Push) []string {
+	if p == nil {
+		return nil
+	}
+	var sentences []string
+	for _, way := range []*result.PushWay{p.Streaming, p.WebSocket} {
+		if way == nil {
+			continue
+		}
+		if way.Buffered != nil && *way.Buffered {
+			sentences = append(sentences, fmt.Sprintf("Something on the path holds the messages of %s back and passes them on in goes (Ways to tell news).", way.Path))
+		}
+		if way.CutAfterSeconds != nil {
+			sentences = append(sentences, fmt.Sprintf("The stream at %s is %s after %.1f s, so that clients must be ready to connect anew (Ways to tell news).",
+				way.Path, cutting(way.CutBy), *way.CutAfterSeconds))
+		}
+	}
+	return sentences
 }
 
 func shortOfTransfers(s *result.SlowStart, w *result.SmallWrites) []string {

@@ -13,14 +13,11 @@ const significantDigits = 4
 // compact renders r as JSON with its figures rounded, without histograms, and with its ladders cut to the rungs that matter,
 // since a message has little room.
 func compact(r Result) ([]byte, error) {
-	if idle := r.Measurements.Idle; idle != nil {
-		shorter := *idle
-		for _, l := range []**Ladder{&shorter.KeepaliveLadder, &shorter.RequestLadder} {
-			if *l != nil {
-				*l = new((*l).Beside())
-			}
-		}
-		r.Measurements.Idle = &shorter
+	r.Measurements.Idle = r.Measurements.Idle.shorter()
+	if w := r.Measurements.WebSocket; w != nil {
+		shorter := *w
+		shorter.Idle = w.Idle.shorter()
+		r.Measurements.WebSocket = &shorter
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -33,6 +30,20 @@ func compact(r Result) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(rounded(value))
+}
+
+// shorter returns the same with the rungs that matter. Nil for nil.
+func (i *Idle) shorter() *Idle {
+	if i == nil {
+		return nil
+	}
+	shorter := *i
+	for _, l := range []**Ladder{&shorter.KeepaliveLadder, &shorter.RequestLadder} {
+		if *l != nil {
+			*l = new((*l).Beside())
+		}
+	}
+	return &shorter
 }
 
 // histogramField is the one field that no message holds.

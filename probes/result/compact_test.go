@@ -44,6 +44,7 @@ func TestMessagesKeepTheRungsBesideTheCut(t *testing.T) {
 	} {
 		r := full()
 		r.Measurements.Idle = &Idle{KeepaliveLadder: &Ladder{Rungs: c.rungs}}
+		r.Measurements.WebSocket = &WebSocket{Idle: r.Measurements.Idle}
 		text, err := compact(r)
 		if err != nil {
 			t.Fatal(err)
@@ -54,6 +55,9 @@ func TestMessagesKeepTheRungsBesideTheCut(t *testing.T) {
 		}
 		if rungs := got.Measurements.Idle.KeepaliveLadder.Rungs; !slices.Equal(rungs, c.want) {
 			t.Errorf("%s: %v, want %v", name, rungs, c.want)
+		}
+		if rungs := got.Measurements.WebSocket.Idle.KeepaliveLadder.Rungs; !slices.Equal(rungs, c.want) {
+			t.Errorf("%s, WebSocket: %v, want %v", name, rungs, c.want)
 		}
 		if len(r.Measurements.Idle.KeepaliveLadder.Rungs) != len(c.rungs) {
 			t.Errorf("%s: the caller's rungs changed", name)

@@ -152,6 +152,48 @@ func TestDefaultMeasurementsFit(t *testing.T) {
 	t.Logf("%d bytes", len(message))
 }
 
+// The same of a WebSocket target over TLS.
+func TestDefaultMeasurementsOfWebSocketFit(t *testing.T) {
+	distribution := func() *Distribution {
+		return &Distribution{Min: 1234.5678, P50: 23456.789, P90: 34567.891, P99: 456789.12, Max: 5678912.3, P50Low: new(22345.678), P50High: new(24567.891)}
+	}
+	meta := Meta{Outcome: Measured, Samples: 12345, Errors: 12, ElapsedSeconds: 12.345678}
+	r := full()
+	r.Measurements.Reuse = nil
+	r.Statuses = map[string]int{"101": 12345}
+	r.Measurements.Handshake.TLS = &TLS{
+		Version: "TLS 1.3", ALPN: "http/1.1", FullMicroseconds: distribution(), ResumedMicroseconds: distribution(),
+		ResumptionOffered: new(true), Resumed: new(123), ResumptionsTried: new(123), CertificateExpires: "2027-01-31T00:00:00Z",
+	}
+	r.Measurements.Identity = &Identity{Meta: meta, ClientLocal: "[2001:db8:1234:5678::1]:40000", ClientRemote: "[2001:db8:1234:5678::2]:8080"}
+	ladder := &Ladder{}
+	for i := range 15 {
+		ladder.Rungs = append(ladder.Rungs, Rung{Seconds: 12.5 * float64(i+1), Alive: 1})
+	}
+	ladder.Rungs = append(ladder.Rungs, Rung{Seconds: 350.1, FIN: 1, RST: 2, BlackHole: 3, Unknown: 4}, Rung{Seconds: 360.2, BlackHole: 12})
+	r.Measurements.WebSocket = &WebSocket{
+		Meta: meta, Upgraded: new(true), Status: new(101), HandshakeMicroseconds: distribution(), Subprotocol: "graphql-transport-ws",
+		Extensions: []string{"permessage-deflate; client_no_context_ta…"}, Echo: new(true), EchoMicroseconds: distribution(), FullDuplex: new(true),
+		Pong: new(true), PongMicroseconds: distribution(), CloseHandshake: new(true), CloseStatus: new(1000), ServerMessages: new(12345), ServerPings: new(12345),
+		Idle: &Idle{
+			Meta: meta, Cut: new(true), How: CutMixed, AfterSecondsAtLeast: new(340.1), AfterSecondsAtMost: new(350.1), SurvivedSeconds: new(340.1),
+			SurvivedOf: &Count{Got: 12, Of: 15}, KeepaliveHelps: new(false), PingHelps: new(true), KeepaliveLadder: ladder, RequestLadder: ladder, LookedSeconds: 360.2,
+		},
+	}
+	message, err := EncodeMessage(r, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeMessage(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Dropped) > 0 {
+		t.Errorf("dropped %v", got.Dropped)
+	}
+	t.Logf("%d bytes", len(message))
+}
+
 // A namespace may reserve so many ports that their list alone is longer than a termination message.
 func TestLongSettingsDoNotCostTheMeasurements(t *testing.T) {
 	r := full()
