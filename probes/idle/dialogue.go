@@ -2,7 +2,6 @@ package idle
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
@@ -21,12 +20,14 @@ type Dialogue interface {
 	Listens() bool
 }
 
-// Prepare brings a new connection to the point from which on it is silent. Its error is ErrNotKept where no connection
-// ever is.
+// Prepare brings a new connection to the point from which on it is silent. Its error is a *NotKept where no connection ever
+// is.
 type Prepare func(ctx context.Context, connection *exchange.Connection) (Dialogue, error)
 
-// ErrNotKept says that the other side ends each connection at once.
-var ErrNotKept = errors.New("the server ends each connection with its first response, so that none falls silent")
+// NotKept says that the other side keeps no connection, and why.
+type NotKept struct{ Why string }
+
+func (n *NotKept) Error() string { return n.Why + ", so that no connection falls silent" }
 
 // requests is a dialogue of HTTP/1: each connection carries a request, and after the silence another.
 type requests struct {
@@ -38,7 +39,7 @@ func prepareRequests(peer *exchange.Peer) Prepare {
 	return func(ctx context.Context, connection *exchange.Connection) (Dialogue, error) {
 		response, _, err := connection.Request(ctx, false)
 		if err == nil && !response.Persistent {
-			err = ErrNotKept
+			err = &NotKept{"the server ends each connection with its first response"}
 		}
 		return &requests{connection, peer}, err
 	}

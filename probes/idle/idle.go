@@ -44,7 +44,7 @@ func MeasureWith(ctx context.Context, peer *exchange.Peer, prepare Prepare) resu
 	defer m.drop()
 	m.first = m.askMore
 	m.firstRound(ctx)
-	if m.course.Stop == nil && !m.notKept {
+	if m.course.Stop == nil && m.notKept == nil {
 		m.secondRound(ctx)
 	}
 	r := judge(m.findings)
@@ -55,8 +55,8 @@ func MeasureWith(ctx context.Context, peer *exchange.Peer, prepare Prepare) resu
 	}
 	r.Meta = m.course.Conclude()
 	switch {
-	case m.notKept:
-		r.Outcome, r.Cause = result.Unsupported, ErrNotKept.Error()
+	case m.notKept != nil:
+		r.Outcome, r.Cause = result.Unsupported, m.notKept.Error()
 	case m.tooShort && r.Outcome == result.Measured:
 		r.Outcome, r.Cause = result.Skipped, fmt.Sprintf("there was less than %s to let connections fall silent for", shortest)
 	}
@@ -69,8 +69,10 @@ type measurement struct {
 	course  exchange.Course
 	// listens: what is spoken can keep a connection.
 	listens bool
-	// notKept: the server keeps no connection. tooShort: there is no time for any silence.
-	notKept, tooShort bool
+	// notKept says why the server keeps no connection, nil if it does.
+	notKept *NotKept
+	// tooShort: there is no time for any silence.
+	tooShort bool
 }
 
 // firstRound climbs the ladder.
@@ -86,7 +88,7 @@ func (m *measurement) firstRound(ctx context.Context) {
 			break
 		}
 	}
-	if m.notKept || len(m.open) == 0 {
+	if m.notKept != nil || len(m.open) == 0 {
 		return
 	}
 	rungs := ladder(time.Until(m.peer.Budget.End())-m.margin(), (len(m.open)+len(kinds)-1)/len(kinds))
@@ -134,17 +136,18 @@ func (m *measurement) fallSilent(ctx context.Context, which arm) (s *silent, goO
 			connection.Close()
 		}
 	}
-	if errors.Is(err, ErrNotKept) {
-		m.notKept, err = true, nil
+	// Where others were kept, it is a failure like any other.
+	if len(m.open)+len(m.findings) == 0 && errors.As(err, &m.notKept) {
+		err = nil
 	}
 	m.peer.Note(err)
 	m.course.Failed(err)
-	if err == nil && !m.notKept {
+	if err == nil && m.notKept == nil {
 		m.listens = dialogue != nil && dialogue.Listens()
 		s = &silent{Connection: connection, dialogue: dialogue, arm: which, since: time.Now()}
 		m.open = append(m.open, s)
 	}
-	return s, !m.notKept
+	return s, m.notKept == nil
 }
 
 // askMore asks others at the silence at which the first was found cut, since all may be, or some. If all are, there is no

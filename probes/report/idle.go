@@ -6,8 +6,12 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-func (t *text) idle(i result.Idle) {
+func (t *text) idle(i result.Idle, protocol string) {
 	t.title("Idle connections", i.Meta)
+	if protocol == "WebSocket" {
+		t.silence(i, "ping", "a client that has nothing to say for longer loses its connection;", webSocketCure(i))
+		return
+	}
 	t.silence(i, "request", "a client that keeps a connection longer than that sends its next request into a closed one;",
 		"let clients drop idle connections earlier than this")
 }

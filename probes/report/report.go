@@ -41,7 +41,7 @@ func Write(w io.Writer, r result.Result) error {
 		t.timeWait(*tw)
 	}
 	if idle := r.Measurements.Idle; idle != nil {
-		t.idle(*idle)
+		t.idle(*idle, r.Target.Protocol)
 	}
 	if w := r.Measurements.WebSocket; w != nil {
 		t.webSocket(*w)

@@ -35,6 +35,9 @@ type Measurement struct {
 	// OnlyNamed: it may disturb the target or its neighbours, or looks elsewhere, and so is made only when it is asked for
 	// by name.
 	OnlyNamed bool
+	// partOf names, by protocol, another measurement that includes this one, which then is made by itself only when it is
+	// asked for by name.
+	partOf map[target.Protocol]string
 	// allowance gives it its part of the budget. Nil: its share of what the run has left.
 	allowance func(*budget.Budget, budget.Limits, float64)
 	// run makes the measurement and stores it.
@@ -173,7 +176,8 @@ func Measurements() []Measurement {
 			Name:      "idle",
 			Does:      "after how much silence a connection is cut, how, for how many of how many, and whether keepalive helps",
 			Costs:     "up to 36 connections at once, each with up to 2 requests, and time: a silence of a minute takes a minute to see",
-			protocols: []target.Protocol{target.TCP, target.HTTP, target.HTTPS, target.HTTP2, target.GRPC},
+			protocols: target.Protocols(),
+			partOf:    map[target.Protocol]string{target.WebSocket: "websocket"},
 			weight:    idleWeight,
 			allowance: func(b *budget.Budget, limits budget.Limits, share float64) {
 				if limits.IdleSeconds == 0 {
@@ -182,7 +186,11 @@ func Measurements() []Measurement {
 				}
 				b.AllowBeyond(time.Duration(limits.IdleSeconds)*time.Second, share)
 			},
-			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				if config.Target.Protocol == target.WebSocket {
+					m.Idle = new(idle.MeasureWith(ctx, peer, websocket.Silent(asked(config))))
+					return
+				}
 				m.Idle = new(idle.Measure(ctx, peer))
 			},
 		},

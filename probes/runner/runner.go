@@ -73,7 +73,7 @@ func Select(names []string, protocol target.Protocol) ([]Measurement, error) {
 	}
 	return slices.DeleteFunc(all, func(m Measurement) bool {
 		if len(names) == 0 {
-			return m.OnlyNamed || !slices.Contains(m.protocols, protocol)
+			return m.OnlyNamed || !slices.Contains(m.protocols, protocol) || m.partOf[protocol] != ""
 		}
 		return !slices.Contains(names, m.Name)
 	}), nil

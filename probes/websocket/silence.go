@@ -9,8 +9,31 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/connpolicy/connpolicy/probes/exchange"
+	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
+
+// Silent makes the opening handshake, after which connections are silent until they are asked by a ping.
+func Silent(asked Asked) idle.Prepare {
+	return silent(asked, func(*Socket) {})
+}
+
+// silent does the same, and shows each connection to see.
+func silent(asked Asked, see func(*Socket)) idle.Prepare {
+	return func(ctx context.Context, connection *exchange.Connection) (idle.Dialogue, error) {
+		s, err := Open(ctx, connection, asked, false)
+		var refused *Refusal
+		if errors.As(err, &refused) {
+			return nil, &idle.NotKept{Why: refused.Error()}
+		}
+		if err != nil {
+			return nil, err
+		}
+		see(s)
+		return &silence{Socket: s}, nil
+	}
+}
 
 // silence is an idle.Dialogue: after the silence it asks by a ping, which every hop must pass on.
 type silence struct {

@@ -44,7 +44,7 @@ func Measure(ctx context.Context, peer *exchange.Peer, asked Asked, idleFor time
 		if idleFor > 0 {
 			peer.Budget.Prolong(idleFor)
 		}
-		m.r.Idle = new(idle.MeasureWith(ctx, peer, m.fallSilent))
+		m.r.Idle = new(idle.MeasureWith(ctx, peer, silent(asked, func(s *Socket) { m.sockets = append(m.sockets, s) })))
 	}
 	return m.summarise()
 }
@@ -313,16 +313,6 @@ func (m *measurement) bye(ctx context.Context, s *Socket) error {
 		m.r.CloseStatus = (&closedBy{answer}).status()
 	}
 	return nil
-}
-
-// fallSilent brings a connection to its silence.
-func (m *measurement) fallSilent(ctx context.Context, connection *exchange.Connection) (idle.Dialogue, error) {
-	s, err := Open(ctx, connection, m.asked, false)
-	if err != nil {
-		return nil, err
-	}
-	m.sockets = append(m.sockets, s)
-	return &silence{Socket: s}, nil
 }
 
 func (m *measurement) summarise() result.WebSocket {

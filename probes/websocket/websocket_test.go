@@ -462,6 +462,44 @@ func TestOverTLS(t *testing.T) {
 	}
 }
 
+// Asked for by name, idle looks at the silence of WebSocket connections alone.
+func TestIdleByItself(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		path    string
+		outcome result.Outcome
+	}{"is kept": {"/ws", result.Measured}, "is refused": {"/poll", result.Unsupported}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pair := nstest.New(t)
+			served := httptest.NewUnstartedServer(server.Handler())
+			served.Listener = pair.Listen(t)
+			served.Start()
+			t.Cleanup(served.Close)
+			parsed, err := target.Parse("ws://"+served.Listener.Addr().String()+c.path, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r result.Result
+			pair.InClient(t, func() {
+				r, err = runner.Run(t.Context(), runner.Config{
+					Target: parsed, Family: target.AnyFamily, Measure: []string{"idle"},
+					Limits:    budget.Limits{Connections: 30, RequestsPerSecond: 100, Seconds: 1, IdleSeconds: 3},
+					UserAgent: "connpolicy-probe/test", Proc: procnet.New("/proc"), Log: t.Logf,
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := r.Measurements.Idle
+			kept := c.outcome == result.Measured
+			if i.Outcome != c.outcome || kept != (i.RequestLadder != nil) || kept != (show(i.Cut) == false) || !kept && !strings.Contains(i.Cause, "status 200") {
+				t.Errorf("%s %q: %+v", i.Outcome, i.Cause, i)
+			}
+		})
+	}
+}
+
 func TestSubprotocol(t *testing.T) {
 	t.Parallel()
 	pair := nstest.New(t)
