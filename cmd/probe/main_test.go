@@ -94,6 +94,9 @@ func TestUsageErrors(t *testing.T) {
 		{"run --target http://x --handshake-samples -1", "0 or more"},
 		{"run --target http://x --address-family ipx", "address family"},
 		{"run --target http://x more", "not expected"},
+		{"run --target ws://x --websocket-subprotocols a/b", "no name of a subprotocol"},
+		{"run --target http://x --measure push --push-paths telling=/x", "--push-paths"},
+		{"run --target http://x --measure push --push-paths polling=x", "--push-paths"},
 		{"run --no-such-flag", "no-such-flag"},
 		{"load", "scheme"},
 		{"load --target tcp://x:1", "HTTP"},
@@ -113,7 +116,7 @@ func TestUsageErrors(t *testing.T) {
 
 func TestHelpListAndVersion(t *testing.T) {
 	for arguments, want := range map[string]string{
-		"help": "observe", "run --help": "", "list": "timeWait", "version": "",
+		"help": "observe", "run --help": "", "list": "timeWait", "version": "", "serve --help": "",
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := execute(t.Context(), strings.Fields(arguments), &stdout, &stderr); code != exitOK {
@@ -347,6 +350,69 @@ func TestNameThatDoesNotResolve(t *testing.T) {
 	if code != exitFailed || !strings.Contains(stdout.String(), "does not resolve") {
 		t.Errorf("exit code %d: %s", code, &stdout)
 	}
+}
+
+// The server of ours and the probe, both without privilege, agree on all that there is about WebSocket and news.
+func TestServerThatPushes(t *testing.T) {
+	pair := nstest.New(t)
+	var server, webSocket, news *process
+	pair.InServer(t, func() { server = start(t, "serve", "--listen", nstest.ServerAddress+":8080") })
+	for deadline := time.Now().Add(20 * time.Second); get(t, pair, "/poll") == "" && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	pair.InClient(t, func() {
+		webSocket = start(t, "run", "--target", "ws://"+nstest.ServerAddress+":8080/ws", "-o", "json", "--limit-seconds", "10")
+		news = start(t, "run", "--target", "http://"+nstest.ServerAddress+":8080", "-o", "json", "--limit-seconds", "14", "--measure", "push",
+			"--push-paths", "polling=/poll?every=300ms,streaming=/events?every=300ms,websocket=/ws?every=300ms")
+	})
+	read := func(p *process) (r result.Result) {
+		if code := p.wait(); code != exitOK {
+			t.Errorf("exit code %d: %s", code, &p.stderr)
+		}
+		if err := json.Unmarshal(p.stdout.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		matchesSchema(t, p.stdout.Bytes())
+		return r
+	}
+	w := read(webSocket)
+	for _, name := range []string{"handshake", "timeWait", "identity", "websocket"} {
+		if meta := w.Measurements.Outcomes()[name]; meta.Outcome != result.Measured {
+			t.Errorf("%s: %+v", name, meta)
+		}
+	}
+	if m := w.Measurements.WebSocket; m == nil || m.Echo == nil || !*m.Echo || m.Idle == nil || m.Idle.Outcome != result.Measured {
+		t.Errorf("WebSocket: %+v", m)
+	}
+	p := read(news).Measurements.Push
+	for name, way := range map[string]*result.PushWay{"polling": p.Polling, "streaming": p.Streaming, "WebSocket": p.WebSocket} {
+		if way.Outcome != result.Measured || way.Messages < 2 || way.DelayMicroseconds == nil {
+			t.Errorf("%s: %+v", name, way)
+		}
+	}
+	if p.LongPolling.Outcome != result.Unsupported {
+		t.Errorf("long polling: %+v", p.LongPolling)
+	}
+	if code, took := server.stop(t); code != exitOK || took > atOnce {
+		t.Errorf("exit code %d %v after SIGTERM: %s", code, took, &server.stderr)
+	}
+}
+
+// get asks the server at port 8080 from the client's namespace, and returns nothing while it does not answer.
+func get(t *testing.T, pair *nstest.Pair, path string) string {
+	t.Helper()
+	var text bytes.Buffer
+	pair.InClient(t, func() {
+		var dialer net.Dialer
+		connection, err := dialer.DialContext(t.Context(), "tcp", nstest.ServerAddress+":8080")
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		_, _ = fmt.Fprintf(connection, "GET %s HTTP/1.0\r\n\r\n", path)
+		_, _ = io.Copy(&text, connection)
+	})
+	return text.String()
 }
 
 // The demo's client, its server and the observer run together without privilege and agree with each other.
