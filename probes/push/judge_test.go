@@ -130,18 +130,24 @@ func TestTogether(t *testing.T) {
 	for i := range unsaid {
 		unsaid[i].made = time.Time{}
 	}
+	read := row([2]int{0, 500}, [2]int{100, 500}, [2]int{200, 500}, [2]int{300, 501}, [2]int{400, 502}, [2]int{500, 602}, [2]int{600, 702}, [2]int{700, 802})
+	for i := range 5 {
+		read[i].late = true
+	}
 	for name, c := range map[string]struct {
 		arrivals []arrival
 		buffered *bool
 		count    *result.Count
 	}{
-		"as they are made":  {row([2]int{0, 1}, [2]int{100, 101}, [2]int{200, 203}, [2]int{300, 301}), new(false), &result.Count{Got: 0, Of: 3}},
-		"in goes":           {row([2]int{0, 500}, [2]int{100, 500}, [2]int{200, 501}, [2]int{500, 1000}, [2]int{600, 1000}), new(true), &result.Count{Got: 3, Of: 4}},
-		"by twos":           {row([2]int{0, 100}, [2]int{100, 100}, [2]int{200, 300}, [2]int{300, 300}), new(true), &result.Count{Got: 2, Of: 3}},
-		"one late":          {row([2]int{0, 1}, [2]int{100, 101}, [2]int{200, 301}, [2]int{300, 302}, [2]int{400, 401}, [2]int{500, 501}), new(false), &result.Count{Got: 1, Of: 5}},
-		"made together":     {row([2]int{0, 1}, [2]int{1, 1}, [2]int{2, 2}, [2]int{3, 3}, [2]int{4, 4}), nil, nil},
-		"too few":           {row([2]int{0, 1}, [2]int{100, 101}), nil, nil},
-		"without any times": {unsaid, nil, nil},
+		"as they are made":   {row([2]int{0, 1}, [2]int{100, 101}, [2]int{200, 203}, [2]int{300, 301}), new(false), &result.Count{Got: 0, Of: 3}},
+		"in goes":            {row([2]int{0, 500}, [2]int{100, 500}, [2]int{200, 501}, [2]int{500, 1000}, [2]int{600, 1000}), new(true), &result.Count{Got: 3, Of: 4}},
+		"by twos":            {row([2]int{0, 100}, [2]int{100, 100}, [2]int{200, 300}, [2]int{300, 300}), new(true), &result.Count{Got: 2, Of: 3}},
+		"one late":           {row([2]int{0, 1}, [2]int{100, 101}, [2]int{200, 301}, [2]int{300, 302}, [2]int{400, 401}, [2]int{500, 501}), new(false), &result.Count{Got: 1, Of: 5}},
+		"made together":      {row([2]int{0, 1}, [2]int{1, 1}, [2]int{2, 2}, [2]int{3, 3}, [2]int{4, 4}), nil, nil},
+		"too few":            {row([2]int{0, 1}, [2]int{100, 101}), nil, nil},
+		"without any times":  {unsaid, nil, nil},
+		"read late":          {read[:5], nil, nil},
+		"read late at first": {append(read, row([2]int{800, 902}, [2]int{900, 1002})[1]), new(false), &result.Count{Got: 0, Of: 3}},
 	} {
 		buffered, count := together(c.arrivals)
 		if (buffered == nil) != (c.buffered == nil) || buffered != nil && (*buffered != *c.buffered || *count != *c.count) {

@@ -140,8 +140,8 @@ func TestBehindNginx(t *testing.T) {
 			origin.Start()
 			t.Cleanup(origin.Close)
 			address := nginxBefore(t, pair, "http://"+origin.Listener.Addr().String(), directives)
-			const news = "?every=60ms"
-			r, _ := measure(t, pair, "http://"+address, 10, map[string]string{"streaming": "/events" + news, "websocket": "/ws" + news})
+			const news = "?every=400ms"
+			r, _ := measure(t, pair, "http://"+address, 14, map[string]string{"streaming": "/events" + news, "websocket": "/ws" + news})
 			for name, way := range map[string]*result.PushWay{"stream": r.Streaming, "WebSocket": r.WebSocket} {
 				if way.Outcome != result.Measured || show(way.Buffered) != false || way.CutBy != "" {
 					t.Errorf("%s: %s %q %q: %d messages, buffered %v, %+v, cut by %q", name, way.Outcome, way.Cause, way.Missing, way.Messages,
@@ -163,7 +163,7 @@ func TestCutByNginx(t *testing.T) {
 	address := nginxBefore(t, pair, "http://"+origin.Listener.Addr().String(), "proxy_buffering off; proxy_read_timeout 2s;")
 	r, _ := measure(t, pair, "http://"+address, 24, map[string]string{"streaming": "/events?every=1h", "websocket": "/ws"})
 	for name, way := range map[string]*result.PushWay{"stream": r.Streaming, "WebSocket": r.WebSocket} {
-		if way.Outcome != result.Measured || way.CutBy != result.CutFIN || way.CutAfterSeconds == nil || *way.CutAfterSeconds < 1.5 || *way.CutAfterSeconds > 4 {
+		if way.Outcome != result.Measured || way.CutBy != result.CutFIN || way.CutAfterSeconds == nil || *way.CutAfterSeconds < 1.5 || *way.CutAfterSeconds > 6 {
 			t.Errorf("%s: %s %q: cut after %v s by %q", name, way.Outcome, way.Cause, show(way.CutAfterSeconds), way.CutBy)
 		}
 	}

@@ -14,6 +14,8 @@ const (
 	// togetherShare the part of that within which they came if they were.
 	apart         = 50 * time.Millisecond
 	togetherShare = 0.25
+	// lateBy is more than the kernel's tick, in which it counts how long ago data came.
+	lateBy = 20 * time.Millisecond
 	// leastApart is how many of them it takes to judge, bufferedShare the share of them that came together.
 	leastApart    = 3
 	bufferedShare = 1.0 / 3
@@ -26,6 +28,8 @@ type arrival struct {
 	made time.Time
 	// first of its stream.
 	first bool
+	// late: it had lain in the socket for longer than lateBy, since this end did not get to read.
+	late bool
 }
 
 // tally is what one way showed.
@@ -47,8 +51,7 @@ func begin(peer *exchange.Peer, path string) *tally {
 }
 
 // arrived takes down a message.
-func (t *tally) arrived(text []byte, at time.Time, first bool) {
-	a := arrival{at: at, first: first}
+func (t *tally) arrived(text []byte, a arrival) {
 	if made, says := madeAt(text); says {
 		a.made = made
 	}
@@ -132,12 +135,13 @@ func delays(arrivals []arrival) (all []float64, ahead time.Duration) {
 }
 
 // together counts, of the messages that were made apart from the one before, those that arrived with it, and judges by them
-// whether a hop holds messages back; nil if there are too few.
+// whether a hop holds messages back; nil if there are too few. What this end read late, as it does where its processor is
+// rationed, tells nothing of hops.
 func together(arrivals []arrival) (*bool, *result.Count) {
 	var c result.Count
 	for i := 1; i < len(arrivals); i++ {
 		before, after := arrivals[i-1], arrivals[i]
-		if after.first || before.made.IsZero() || after.made.IsZero() {
+		if after.first || before.late || after.late || before.made.IsZero() || after.made.IsZero() {
 			continue
 		}
 		between := after.made.Sub(before.made)

@@ -91,7 +91,7 @@ func (w *way) repeat(ctx context.Context, pause time.Duration) string {
 			w.answers = append(w.answers, microseconds(time.Since(begin)))
 			// To a poller the first answer is no news, but what was there before.
 			if news := answer.bytes > 0 && answer.sum != last && (len(w.answers) > 1 || pause == 0); news {
-				w.arrived(answer.text, answer.at, len(w.arrivals) == 0)
+				w.arrived(answer.text, arrival{at: answer.at, first: len(w.arrivals) == 0})
 			}
 			if answer.bytes > 0 {
 				last = answer.sum
@@ -285,14 +285,21 @@ func (w *way) watch(ctx context.Context, connection *exchange.Connection, next f
 	// Time is left to ask whether the other side is still there.
 	reading, cancel := context.WithDeadline(ctx, w.end.Add(-idle.VanishedWithin-spare))
 	defer cancel()
+	late := false
+	connection.OnArrival(func() {
+		info, err := connection.Info()
+		age := info.LastDataReceivedMilliseconds
+		late = err == nil && age != nil && time.Duration(*age)*time.Millisecond > lateBy
+	})
 	var err error
 	for err == nil {
 		err = next(reading, func(text []byte) {
 			last = time.Now()
-			w.arrived(text, last, first)
+			w.arrived(text, arrival{at: last, first: first, late: late})
 			first = false
 		})
 	}
+	connection.OnArrival(nil)
 	how := cutBy(err)
 	if errors.Is(err, tcpconn.ErrTimeout) && idle.Vanished(ctx, connection) {
 		w.looked = max(w.looked, time.Since(opened))

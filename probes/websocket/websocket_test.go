@@ -394,7 +394,7 @@ func TestOneByteASecond(t *testing.T) {
 
 // Silence ends in all the ways that there are, and each is told.
 func TestSilence(t *testing.T) {
-	const after = 2 * time.Second
+	const after = 3 * time.Second
 	for name, c := range map[string]struct {
 		box   nstest.Middlebox
 		ends  func(*speaker)
@@ -424,15 +424,16 @@ func TestSilence(t *testing.T) {
 			}
 			listener := pair.Listen(t)
 			p.serve(t, listener)
-			l := budget.Limits{Connections: 70, RequestsPerSecond: 100, Seconds: 5, IdleSeconds: 16}
+			l := budget.Limits{Connections: 70, RequestsPerSecond: 100, Seconds: 5, IdleSeconds: 24}
 			w := measure(t, pair, "ws://"+listener.Addr().String(), l, nil).Measurements.WebSocket
 			i := w.Idle
 			if i == nil || i.Outcome != result.Measured || show(i.Cut) != true || i.How != c.how {
 				t.Fatalf("%s %q: %+v, %+v, %+v", w.Outcome, w.Cause, i, i.KeepaliveLadder, i.RequestLadder)
 			}
-			if i.AfterSecondsAtLeast == nil || i.AfterSecondsAtMost == nil || *i.AfterSecondsAtLeast > 2.1 || *i.AfterSecondsAtMost < 1.9 ||
-				*i.AfterSecondsAtLeast < 1.3 || *i.AfterSecondsAtMost > 2.7 {
-				t.Errorf("after %v to %v s, it is 2", show(i.AfterSecondsAtLeast), show(i.AfterSecondsAtMost))
+			// A rung below the truth and one above, and what a busy machine adds.
+			if i.AfterSecondsAtLeast == nil || i.AfterSecondsAtMost == nil || *i.AfterSecondsAtLeast > 3.3 || *i.AfterSecondsAtMost < 2.9 ||
+				*i.AfterSecondsAtLeast < 2 || *i.AfterSecondsAtMost > 4.2 {
+				t.Errorf("after %v to %v s, it is 3", show(i.AfterSecondsAtLeast), show(i.AfterSecondsAtMost))
 			}
 			if show(i.PingHelps) != c.pings || show(i.KeepaliveHelps) != false {
 				t.Errorf("pings help: %v, keepalive helps: %v", show(i.PingHelps), show(i.KeepaliveHelps))
@@ -452,7 +453,7 @@ func TestOverTLS(t *testing.T) {
 	authorities := x509.NewCertPool()
 	authorities.AddCert(served.Certificate())
 	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities, ServerName: "example.com"}
-	l := budget.Limits{Connections: 40, RequestsPerSecond: 100, Seconds: 6}
+	l := budget.Limits{Connections: 40, RequestsPerSecond: 100, Seconds: 9}
 	w := measure(t, pair, fmt.Sprintf("wss://%s/ws?every=300ms", served.Listener.Addr()), l, trust).Measurements.WebSocket
 	if w.Outcome != result.Measured || show(w.Echo) != true || show(w.Pong) != true || show(w.FullDuplex) != true || show(w.CloseHandshake) != true {
 		t.Errorf("%s %q: echo %v, pong %v, full duplex %v, close handshake %v", w.Outcome, w.Cause, show(w.Echo), show(w.Pong), show(w.FullDuplex), show(w.CloseHandshake))
