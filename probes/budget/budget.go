@@ -132,6 +132,13 @@ func (b *Budget) ConnectionsLeft() int {
 	return max(0, b.allowedConnections-b.spent.Connections)
 }
 
+// UntilTurn is how long the pace lets nobody have a turn from now on.
+func (b *Budget) UntilTurn() time.Duration {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return max(0, time.Until(b.nextTurn))
+}
+
 // End is when the time of the measurement under way is over.
 func (b *Budget) End() time.Time {
 	b.lock.Lock()

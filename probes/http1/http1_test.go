@@ -27,7 +27,7 @@ func (s source) Read(_ context.Context, buffer []byte) (int, error) {
 func TestRequest(t *testing.T) {
 	request := http1.Request{Method: "GET", Host: "payments:8080", Target: "/a?b=c", UserAgent: "connpolicy-probe/1"}
 	const head = "GET /a?b=c HTTP/1.1\r\nHost: payments:8080\r\nUser-Agent: connpolicy-probe/1\r\nAccept: */*\r\n"
-	if got := string(request.Bytes()); got != head+"\r\n" {
+	if got := string(request.Bytes()); got != head+"Connection: keep-alive\r\n\r\n" {
 		t.Errorf("request %q", got)
 	}
 	upgrade := request

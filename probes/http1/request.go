@@ -16,7 +16,9 @@ type Request struct {
 	UserAgent    string
 	// Accept is the value of the Accept header; empty is */*.
 	Accept string
-	// Close asks the server to close the connection after its response.
+	// Close asks the server to close the connection after its response. Without it the request asks to keep it, which
+	// HTTP/1.1 means anyway, but servers of HTTP/1.0 keep none unasked, and Apache tells its limits (Keep-Alive) only to
+	// those who ask.
 	Close bool
 	// Upgrade names the protocol that the connection is to change to (RFC 9110 section 7.8); empty: none.
 	Upgrade string
@@ -42,6 +44,8 @@ func (r Request) Bytes() []byte {
 		b.WriteString("Connection: Upgrade\r\nUpgrade: " + r.Upgrade + "\r\n")
 	case r.Close:
 		b.WriteString("Connection: close\r\n")
+	default:
+		b.WriteString("Connection: keep-alive\r\n")
 	}
 	for _, field := range r.Fields {
 		for _, part := range []string{field.Name, ": ", field.Value, "\r\n"} {

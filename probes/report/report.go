@@ -138,6 +138,9 @@ func (t *text) handshake(h result.Handshake) {
 
 func (t *text) reuse(r result.Reuse) {
 	t.title("Reuse", r.Meta)
+	if r.Missing != "" {
+		t.line("  not found out      %s", r.Missing)
+	}
 	switch {
 	case r.Kept == nil:
 	case *r.Kept:
@@ -148,8 +151,10 @@ func (t *text) reuse(r result.Reuse) {
 	switch {
 	case r.RequestsPerConnection != nil:
 		t.line("  requests           %d on a connection, then the server ended it: %s", *r.RequestsPerConnection, closing(r.CloseCause))
-	case r.RequestsAtLeast != nil:
+	case r.RequestsAtLeast != nil && r.Missing == "":
 		t.line("  requests           at least %d on a connection; the server did not end it", *r.RequestsAtLeast)
+	case r.RequestsAtLeast != nil:
+		t.line("  requests           at least %d on a connection", *r.RequestsAtLeast)
 	}
 	if k := r.KeepAliveHeader; k != nil {
 		t.line("  Keep-Alive says    %s", promise(*k))

@@ -3,6 +3,9 @@
 //
 // New and reused samples are taken in turn, so that whatever drifts meets both. One connection carries all the reused
 // samples, and afterwards as many requests as it takes the server to close it, or the budget to end.
+//
+// A server that closes after a number of requests does so with the last response. One that closes later does because of the
+// silence, which is what package idle measures and not an answer here.
 package reuse
 
 import (
@@ -15,6 +18,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/http1"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/stats"
+	"github.com/connpolicy/connpolicy/probes/tcpconn"
 )
 
 const (
@@ -22,6 +26,9 @@ const (
 	minimumSamples = 30
 	// enoughShare ends the sampling once both medians are known this well on both sides.
 	enoughShare = 0.05
+	// soon is how long after a response the connection must be open for its end to be one by silence. Where the pace lets
+	// requests follow sooner than that, silences are too short to end it.
+	soon = 200 * time.Millisecond
 )
 
 // Measure takes its samples from an HTTP peer. The calling goroutine is locked to its thread.
@@ -29,7 +36,7 @@ func Measure(ctx context.Context, peer *exchange.Peer) result.Reuse {
 	m := &measurement{peer: peer, course: exchange.Course{Began: time.Now()}}
 	defer m.drop()
 	for !m.enough() && m.turn(ctx, true, m.takeNew) {
-		if m.keeps() && !m.turn(ctx, m.kept == nil, m.takeReused) {
+		if m.keeps() && !m.reuse(ctx) {
 			break
 		}
 	}
@@ -58,6 +65,10 @@ type measurement struct {
 	kept    *exchange.Connection
 	carried int
 	most    int
+	// quiet: the connection was seen open for as long as soon after its last response. silenced counts those that the
+	// server ended after that.
+	quiet    bool
+	silenced int
 	// first is how the first such connection ended; nil while it is open.
 	first *lifetime
 }
@@ -72,6 +83,18 @@ func (m *measurement) enough() bool {
 
 // keeps says whether the server is not known to close after each request.
 func (m *measurement) keeps() bool { return m.first == nil || m.first.requests > 1 }
+
+// reuse takes a reused sample. Where silence has ended a connection before, the next request follows as soon as the pace
+// allows, without a new connection's between the two.
+func (m *measurement) reuse(ctx context.Context) bool {
+	if m.kept != nil {
+		m.noteEnd(m.kept.Ended())
+	}
+	if m.silenced > 0 && m.kept == nil && m.keeps() && !m.turn(ctx, true, m.takeReused) {
+		return false
+	}
+	return !m.keeps() || m.turn(ctx, m.kept == nil, m.takeReused)
+}
 
 // turn runs one step if the budget allows it, and says whether it did.
 func (m *measurement) turn(ctx context.Context, connect bool, step func(context.Context) error) bool {
@@ -108,8 +131,7 @@ func (m *measurement) takeReused(ctx context.Context) error {
 			return err
 		}
 		m.kept, m.carried = connection, 0
-	} else if ended := m.kept.Ended(); ended != nil {
-		m.end(causeOf(ended))
+	} else if m.noteEnd(m.kept.Ended()) {
 		return nil
 	}
 	response, took, err := m.kept.Request(ctx, false)
@@ -124,15 +146,41 @@ func (m *measurement) takeReused(ctx context.Context) error {
 	m.see(response)
 	if !response.Persistent {
 		m.end(announced(response))
+		return nil
 	}
-	return nil
+	return m.wait(ctx)
+}
+
+// wait looks, while the pace allows no request anyway, whether the server ends the connection with its response.
+func (m *measurement) wait(ctx context.Context) error {
+	length := min(soon, m.peer.Budget.UntilTurn())
+	m.quiet = length == soon
+	events, err := tcpconn.Poll(ctx, []tcpconn.Watched{{Conn: m.kept.TCP()}}, length)
+	if err == nil && events[0].Ended != nil {
+		m.end(causeOf(events[0].Ended))
+	}
+	return err
+}
+
+// noteEnd takes note of the end of the connection that is kept, if it is one, and says whether it is.
+func (m *measurement) noteEnd(ended error) bool {
+	switch {
+	case ended == nil:
+		return false
+	case m.quiet:
+		m.silenced++
+		m.drop()
+	default:
+		m.end(causeOf(ended))
+	}
+	return true
 }
 
 // failed tells a server that ended a connection between two requests, which is what is measured, from an error.
 func (m *measurement) failed(err error) error {
 	cause := causeOf(err)
 	if m.carried > 0 && cause != result.CloseNone {
-		m.end(cause)
+		m.noteEnd(err)
 		return nil
 	}
 	m.drop()
@@ -140,8 +188,10 @@ func (m *measurement) failed(err error) error {
 }
 
 func (m *measurement) see(response http1.Response) {
-	if response.KeepAlive != nil {
-		m.keepAlive = response.KeepAlive
+	said := response.KeepAlive
+	countsDown := m.keepAlive != nil && said != nil && m.keepAlive.Max != nil && said.Max != nil && *said.Max < *m.keepAlive.Max
+	if said != nil && !countsDown {
+		m.keepAlive = said
 	}
 }
 
@@ -199,6 +249,11 @@ func (m *measurement) summarise() result.Reuse {
 		r.Kept = new(true)
 		r.RequestsAtLeast = &m.most
 		r.CloseCause = result.CloseNone
+	case m.silenced > 0:
+		r.RequestsAtLeast = &m.most
+	}
+	if m.first == nil && m.silenced > 0 {
+		r.Missing = "for how many requests the server keeps a connection: it ended silent ones sooner than the limit of requests per second allows the next request"
 	}
 	r.Meta = m.course.Conclude()
 	return r
