@@ -137,6 +137,10 @@ func (c *Connection) Read(ctx context.Context, buffer []byte) (int, error) {
 	}
 	c.wire.bound(ctx)
 	n, err := c.stream().Read(buffer)
+	if n > 0 {
+		// TLS tells of its farewell along with the last data, and again when it is asked for more.
+		return n, nil
+	}
 	return n, plain(err)
 }
 

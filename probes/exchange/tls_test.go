@@ -307,3 +307,54 @@ func TestEndedOverTLS(t *testing.T) {
 		}
 	}
 }
+
+// corked holds back what is written until it is told to let go, so that it all arrives at once.
+type corked struct {
+	net.Conn
+	held []byte
+	hold bool
+}
+
+func (c *corked) Write(data []byte) (int, error) {
+	if c.hold {
+		c.held = append(c.held, data...)
+		return len(data), nil
+	}
+	return c.Conn.Write(data)
+}
+
+// nginx sends its last response and the farewell of TLS at once, and both may come with one read: over TLS 1.2, where a
+// farewell can be told from data before it is decrypted.
+func TestFarewellBesideTheLastResponse(t *testing.T) {
+	a := newAuthority(t)
+	listener := plainListener(t)
+	nstest.Serve(t, listener, func(connection net.Conn) {
+		cork := &corked{Conn: connection}
+		server := tls.Server(cork, &tls.Config{Certificates: []tls.Certificate{a.server(t, nil)}, MaxVersion: tls.VersionTLS12})
+		last := 0
+		for buffer := make([]byte, 4096); last < 3; last++ {
+			if _, err := server.Read(buffer); err != nil {
+				return
+			}
+			response := kept
+			if last == 2 {
+				response = strings.Replace(kept, "Content-Length", "Connection: close\r\nContent-Length", 1)
+				cork.hold = true
+			}
+			if _, err := io.WriteString(server, response); err != nil {
+				return
+			}
+		}
+		if err := server.CloseWrite(); err != nil {
+			return
+		}
+		// It has forbidden all that is written later.
+		_ = connection.SetWriteDeadline(time.Time{})
+		_, _ = connection.Write(cork.held)
+		_, _ = io.Copy(io.Discard, connection)
+	})
+	r := reuse.Measure(t.Context(), peer(t, listener, a.trust()))
+	if r.RequestsPerConnection == nil || *r.RequestsPerConnection != 3 || r.CloseCause != result.CloseAnnounced || r.Errors > 0 {
+		t.Errorf("%s: %q: requests %v, then %q", r.Outcome, r.Cause, r.RequestsPerConnection, r.CloseCause)
+	}
+}

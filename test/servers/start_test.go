@@ -111,19 +111,13 @@ frontend it
 	}
 }
 
-// node is a server of Node.js: a program that has to make one, `server`.
-func node(program string) start {
+// node is a server of Node.js: a program that makes one and calls it server.
+func node(script string) start {
 	return func(t *testing.T, pair *nstest.Pair) string {
 		t.Helper()
-		return nodeAt(t, pair, nstest.ServerAddress, program)
+		path, place := program(t, "node"), folder(t)
+		return run(t, pair, place, path, write(t, place, "server.js", script+fmt.Sprintf("\nserver.listen(%d, '::');\n", port)))
 	}
-}
-
-func nodeAt(t *testing.T, pair *nstest.Pair, listen, script string) string {
-	t.Helper()
-	path, place := program(t, "node"), folder(t)
-	script = strings.ReplaceAll(script, "{folder}", place)
-	return run(t, pair, place, path, write(t, place, "server.js", script+"\nserver.listen("+fmt.Sprint(port)+", '"+listen+"');\n"))
 }
 
 // golang is a server of Go's net/http.
