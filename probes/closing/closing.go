@@ -103,8 +103,10 @@ func (m *measurement) halfClose(ctx context.Context, connection *exchange.Connec
 	return nil
 }
 
-// unreadData asks the server to close, with a further request behind that it need not read any more. If it closes with
-// that unread, its kernel resets the connection and drops what was not sent yet (RFC 9112 section 9.6).
+// unreadData asks the server to close, with a further request behind that it need not read any more, and with an empty line
+// once the response begins to arrive. If it closes with the one unread, or has closed when the other comes, its kernel
+// resets the connection and drops what was not sent yet (RFC 9112 section 9.6). A response that has left the server by then
+// shows nothing.
 func (m *measurement) unreadData(ctx context.Context, connection *exchange.Connection) error {
 	last := *m.peer.Request
 	last.Close = true
@@ -113,8 +115,19 @@ func (m *measurement) unreadData(ctx context.Context, connection *exchange.Conne
 	}
 	// In a segment of its own, so that a server that reads request by request has not taken it along. It may come too
 	// late to be sent at all, which is no loss.
-	_ = connection.Send(ctx, *m.peer.Request)
+	late := connection.Send(ctx, *m.peer.Request)
+	begun := false
+	connection.OnArrival(func() {
+		if !begun {
+			begun = true
+			late = errors.Join(late, connection.Write(ctx, []byte("\r\n")))
+		}
+	})
 	_, err := connection.Receive(ctx, m.peer.Request.Method)
+	if err != nil && exchange.WasReset(late) {
+		// The kernel tells of a reset once, and of an end from then on.
+		err = late
+	}
 	m.saw(err)
 	if err != nil && !ended(err) {
 		return err

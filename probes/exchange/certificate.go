@@ -19,7 +19,6 @@ func explainTLS(err *TLSError) string {
 		invalid  x509.CertificateInvalidError
 		hostname x509.HostnameError
 		record   tls.RecordHeaderError
-		alert    tls.AlertError
 	)
 	meaning := ""
 	switch {
@@ -32,7 +31,7 @@ func explainTLS(err *TLSError) string {
 		meaning = "no authority that is trusted here has signed the certificate; --tls-ca names a file with the one that has"
 	case errors.As(err, &record):
 		meaning = "the server does not speak TLS on this port"
-	case errors.As(err, &alert):
+	case err.remoteAlert() != "":
 		meaning = "the server refused the handshake"
 	case errors.Is(err, tcpconn.ErrTimeout):
 		meaning = "the server accepted the connection and did not finish the handshake in time"

@@ -46,6 +46,23 @@ func (e *TLSError) Error() string { return "TLS handshake: " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *TLSError) Unwrap() error { return e.Err }
 
+// RefusesALPN says whether the server ended the handshake because it speaks none of the protocols offered (RFC 7301 section
+// 3.2).
+func (e *TLSError) RefusesALPN() bool {
+	const noApplicationProtocol = tls.AlertError(120)
+	return e.remoteAlert() == noApplicationProtocol.Error()
+}
+
+// remoteAlert is the text of the alert by which the server ended the handshake, empty if there was none. The type that
+// crypto/tls has for it is not exported.
+func (e *TLSError) remoteAlert() string {
+	var remote *net.OpError
+	if errors.As(e.Err, &remote) && remote.Op == "remote error" {
+		return remote.Err.Error()
+	}
+	return ""
+}
+
 // secure makes the TLS handshake.
 func (c *Connection) secure(ctx context.Context, sessions tls.ClientSessionCache) error {
 	config := c.peer.TLS.Clone()

@@ -29,8 +29,12 @@ const (
 // errNotSpoken: the server does not agree on HTTP/2.
 var errNotSpoken = errors.New("the server did not agree on HTTP/2")
 
-// goAway is the end of a connection by the server.
-type goAway struct{ code http2.ErrCode }
+// goAway is the end of a connection by the server: after so many requests and seconds.
+type goAway struct {
+	code     http2.ErrCode
+	requests int
+	after    time.Duration
+}
 
 func (g *goAway) Error() string { return "the server ended the connection: GOAWAY " + g.code.String() }
 
@@ -44,14 +48,16 @@ type client struct {
 	encoded bytes.Buffer
 	encoder *hpack.Encoder
 	next    uint32
+	since   time.Time
 
 	// settings that the server sent first.
 	settings map[http2.SettingID]uint32
 	// open are the streams whose response has not ended, with the bytes of their bodies.
 	open map[uint32]int64
-	// ended is the GOAWAY that came.
-	ended *goAway
-	pong  bool
+	// ended is the newest GOAWAY that came, refused whether it left out some of what was sent.
+	ended   *goAway
+	refused bool
+	pong    bool
 }
 
 // request is what is asked for.
@@ -60,13 +66,17 @@ type request struct{ scheme, authority, target, userAgent string }
 // dial opens a connection and exchanges settings. The caller has a turn for it, and closes it.
 func dial(ctx context.Context, peer *exchange.Peer, asked request) (*client, error) {
 	connection, err := peer.Connect(ctx)
+	var refused *exchange.TLSError
+	if errors.As(err, &refused) && refused.RefusesALPN() {
+		return nil, fmt.Errorf("%w by ALPN: %w", errNotSpoken, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &client{Connection: connection, peer: peer, path: asked, next: 1, open: map[uint32]int64{}}
-	if tls := connection.TLS; tls != nil && tls.State.NegotiatedProtocol != "h2" {
+	c := &client{Connection: connection, peer: peer, path: asked, next: 1, since: time.Now(), open: map[uint32]int64{}}
+	if secured := connection.TLS; secured != nil && secured.State.NegotiatedProtocol != "h2" {
 		connection.Close()
-		return nil, fmt.Errorf("%w by ALPN; it chose %q", errNotSpoken, tls.State.NegotiatedProtocol)
+		return nil, fmt.Errorf("%w by ALPN; it chose %q", errNotSpoken, secured.State.NegotiatedProtocol)
 	}
 	stream := connection.Stream(ctx)
 	c.framer = http2.NewFramer(stream, stream)
@@ -108,6 +118,9 @@ func (c *client) ask(ctx context.Context, count int) (time.Duration, error) {
 }
 
 func (c *client) send(count int) error {
+	if c.ended != nil {
+		return c.ended
+	}
 	for range count {
 		c.encoded.Reset()
 		for _, field := range []hpack.HeaderField{
@@ -132,9 +145,14 @@ func (c *client) send(count int) error {
 	return nil
 }
 
-// settle waits for the responses to all that was sent.
+// settle waits for the responses to all that was sent, but for what the server has refused by GOAWAY, which is its error
+// then.
 func (c *client) settle(ctx context.Context) error {
-	return c.until(ctx, func() bool { return len(c.open) == 0 })
+	err := c.until(ctx, func() bool { return len(c.open) == 0 })
+	if err == nil && c.refused {
+		return c.ended
+	}
+	return err
 }
 
 // ping sends a PING and waits for its answer (RFC 9113 section 6.7).
@@ -190,12 +208,7 @@ func (c *client) take(frame http2.Frame) error {
 		delete(c.open, f.StreamID)
 		return fmt.Errorf("the server refused a request: RST_STREAM %s", f.ErrCode)
 	case *http2.GoAwayFrame:
-		c.ended = &goAway{f.ErrCode}
-		for id := range c.open {
-			if id > f.LastStreamID {
-				return c.ended
-			}
-		}
+		c.takeGoAway(f)
 	case *http2.PingFrame:
 		if f.IsAck() {
 			c.pong = true
@@ -204,6 +217,20 @@ func (c *client) take(frame http2.Frame) error {
 		return c.framer.WritePing(true, f.Data)
 	}
 	return nil
+}
+
+// takeGoAway notes how many requests the server has taken. Those that it has not taken it does not answer any more (RFC
+// 9113 section 6.8).
+func (c *client) takeGoAway(f *http2.GoAwayFrame) {
+	for id := range c.open {
+		if id > f.LastStreamID {
+			delete(c.open, id)
+			c.refused = true
+		}
+	}
+	// Streams of requests have odd numbers. A server that only warns names the highest number that there is.
+	taken := (min(f.LastStreamID, c.next-1) + 1) / 2
+	c.ended = &goAway{code: f.ErrCode, requests: int(taken), after: time.Since(c.since)}
 }
 
 func (c *client) takeSettings(f *http2.SettingsFrame) error {

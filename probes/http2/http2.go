@@ -37,6 +37,13 @@ func Measure(ctx context.Context, peer *exchange.Peer, asked target.Target, user
 	defer m.drop()
 	if m.begin(ctx) {
 		m.compare(ctx)
+	}
+	// A server that ends connections so early has another one asked for what is left to find out.
+	if m.kept != nil && m.kept.ended != nil && m.course.Stop == nil {
+		m.drop()
+		m.begin(ctx)
+	}
+	if m.kept != nil {
 		m.ping(ctx)
 		m.goOn(ctx)
 	}
@@ -50,7 +57,6 @@ type measurement struct {
 	r      result.HTTP2
 
 	kept     *client
-	keptAt   time.Time
 	requests int // on kept
 	most     int
 
@@ -69,7 +75,7 @@ func (m *measurement) begin(ctx context.Context) bool {
 			m.r.Supported = new(false)
 			return false
 		}
-		m.kept, m.keptAt, m.requests = kept, time.Now(), 0
+		m.kept, m.requests = kept, 0
 	}
 	m.r.Supported = new(true)
 	for id, into := range map[http2.SettingID]**int64{
@@ -116,6 +122,9 @@ func (m *measurement) compare(ctx context.Context) {
 	}
 	m.r.Streams = &streams
 	for range comparisons {
+		if m.kept.ended != nil {
+			return
+		}
 		if !m.sample(ctx, streams, &m.concurrent, func() (time.Duration, error) { return m.kept.ask(ctx, streams) }) {
 			return
 		}
@@ -151,6 +160,12 @@ func (m *measurement) sample(ctx context.Context, requests int, into *[]float64,
 		}
 	}
 	took, err := ask()
+	if errors.As(err, new(*goAway)) {
+		// That a server ends a connection is what is measured, not what failed.
+		m.note(nil)
+		m.seeEnd(err)
+		return false
+	}
 	m.note(err)
 	if err != nil {
 		m.seeEnd(err)
@@ -198,13 +213,14 @@ func (m *measurement) seeEnd(err error) {
 		return
 	}
 	m.r.GoAwayCode = gone.code.String()
-	m.r.GoAwayAfterRequests = new(m.requests)
-	m.r.GoAwayAfterSeconds = new(time.Since(m.keptAt).Seconds())
+	m.r.GoAwayAfterRequests, m.r.GoAwayAfterSeconds = &gone.requests, new(gone.after.Seconds())
+	m.most = max(m.most, gone.requests)
 }
 
 func (m *measurement) drop() {
 	if m.kept != nil {
 		m.kept.Close()
+		m.kept = nil
 	}
 }
 
@@ -217,9 +233,8 @@ func (m *measurement) summarise() result.HTTP2 {
 	if m.most > 0 {
 		r.RequestsAtLeast = &m.most
 	}
-	// A server that ends a connection is what is measured, not what failed.
-	if r.GoAwayCode != "" && m.course.Samples > 0 {
-		m.course.Stop = nil
+	if r.GoAwayCode != "" {
+		m.course.Stop, m.course.Samples = nil, max(1, m.course.Samples)
 	}
 	r.Meta = m.course.Conclude()
 	if r.Supported != nil && !*r.Supported {

@@ -121,7 +121,7 @@ func Measurements() []Measurement {
 		{
 			Name:      "http2",
 			Does:      "settings, time of a request, streams at once against connections, pings, how the server ends a connection",
-			Costs:     "up to 9 connections, requests on one until the server ends it or its part of the budget ends",
+			Costs:     "up to 10 connections, requests on one until the server ends it or its part of the budget ends",
 			protocols: []target.Protocol{target.HTTP2, target.GRPC},
 			weight:    result.ReuseWeight,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {

@@ -1,8 +1,8 @@
 package servers_test
 
 import (
+	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,12 +56,15 @@ func write(t *testing.T, folder, name, content string) string {
 	return path
 }
 
-// port is where each server listens, in a namespace of its own.
-const port = 8080
+// port is where each server listens, in a namespace of its own, and upstreamPort where one behind it does.
+const (
+	port         = 8080
+	upstreamPort = 8081
+)
 
-// run starts a server in the server's namespace, waits until it listens and ends it with the test. It returns the file
-// with what the server writes.
-func run(t *testing.T, pair *nstest.Pair, folder, path string, arguments ...string) (output string) {
+// run starts a server in the server's namespace, waits until it listens at a port and ends it with the test. It returns the
+// file with what the server writes.
+func run(t *testing.T, pair *nstest.Pair, at int, folder, path string, arguments ...string) (output string) {
 	t.Helper()
 	output = filepath.Join(folder, "output")
 	file, err := os.Create(output)
@@ -89,15 +92,15 @@ func run(t *testing.T, pair *nstest.Pair, folder, path string, arguments ...stri
 			t.Logf("%s wrote:\n%s", filepath.Base(path), written)
 		}
 	})
-	waitForListener(t, pair, ended)
+	waitForListener(t, pair, at, ended)
 	return output
 }
 
 // waitForListener looks at the kernel's list of sockets, so that the server sees no connection but the probe's.
-func waitForListener(t *testing.T, pair *nstest.Pair, ended <-chan struct{}) {
+func waitForListener(t *testing.T, pair *nstest.Pair, at int, ended <-chan struct{}) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		if len(sockets(t, pair, listening)) > 0 {
+		if len(sockets(t, pair, at, listening)) > 0 {
 			return
 		}
 		select {
@@ -117,9 +120,9 @@ const (
 	listening = "0A"
 )
 
-// sockets lists the remote ends of the sockets of the server's port in a state, as the kernel tells them in the server's
+// sockets lists the remote ends of the sockets at a port that are in a state, as the kernel tells them in the server's
 // namespace. It is another source than the one that the probe uses, and another namespace.
-func sockets(t *testing.T, pair *nstest.Pair, state string) []string {
+func sockets(t *testing.T, pair *nstest.Pair, at int, state string) []string {
 	t.Helper()
 	var remotes []string
 	var err error
@@ -132,7 +135,7 @@ func sockets(t *testing.T, pair *nstest.Pair, state string) []string {
 			for line := range strings.Lines(string(content)) {
 				// sl, local_address, rem_address, st; ports in hexadecimal.
 				fields := strings.Fields(line)
-				if len(fields) > 3 && strings.HasSuffix(fields[1], ":1F90") && fields[3] == state {
+				if len(fields) > 3 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", at)) && fields[3] == state {
 					remotes = append(remotes, fields[2])
 				}
 			}
@@ -147,9 +150,4 @@ func sockets(t *testing.T, pair *nstest.Pair, state string) []string {
 // url is where the server is reached over IPv4.
 func url(scheme, path string) string {
 	return scheme + "://" + net.JoinHostPort(nstest.ServerAddress, "8080") + path
-}
-
-// address is the same for those who have no URL.
-func address() netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr(nstest.ServerAddress), port)
 }

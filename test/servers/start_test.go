@@ -33,6 +33,7 @@ func nginxWith(listenOptions, directives string) start {
 		if !strings.Contains(directives, "location") {
 			directives += "\nlocation / { return 200 \"ok\\n\"; }"
 		}
+		content(t, place)
 		configuration := write(t, place, "nginx.conf", strings.ReplaceAll(fmt.Sprintf(`
 daemon off;
 master_process off;
@@ -54,7 +55,7 @@ http {
     %[4]s
   }
 }`, listenIPv4, listenIPv6, listenOptions, directives), "{folder}", place))
-		run(t, pair, place, path, "-e", "stderr", "-p", place, "-c", configuration)
+		run(t, pair, port, place, path, "-e", "stderr", "-p", place, "-c", configuration)
 		return filepath.Join(place, "requests")
 	}
 }
@@ -82,7 +83,7 @@ Listen %s
 Listen %s
 %s
 `, &load, listenIPv4, listenIPv6, directives), "{folder}", place))
-		return run(t, pair, place, path, "-X", "-d", place, "-f", configuration)
+		return run(t, pair, port, place, path, "-X", "-d", place, "-f", configuration)
 	}
 }
 
@@ -94,6 +95,7 @@ func haproxy(bindOptions, frontend string, rest ...string) start {
 		if len(rest) == 0 {
 			frontend += "\n  http-request return status 200 content-type text/plain string ok"
 		}
+		content(t, place)
 		configuration := write(t, place, "haproxy.cfg", strings.ReplaceAll(fmt.Sprintf(`
 global
   maxconn 200
@@ -107,7 +109,7 @@ frontend it
   %s
 %s
 `, listenIPv4, listenIPv6, bindOptions, frontend, strings.Join(rest, "\n")), "{folder}", place))
-		return run(t, pair, place, path, "-db", "-f", configuration)
+		return run(t, pair, port, place, path, "-db", "-f", configuration)
 	}
 }
 
@@ -116,7 +118,7 @@ func node(script string) start {
 	return func(t *testing.T, pair *nstest.Pair) string {
 		t.Helper()
 		path, place := program(t, "node"), folder(t)
-		return run(t, pair, place, path, write(t, place, "server.js", script+fmt.Sprintf("\nserver.listen(%d, '::');\n", port)))
+		return run(t, pair, port, place, path, write(t, place, "server.js", script+fmt.Sprintf("\nserver.listen(%d, '::');\n", port)))
 	}
 }
 
