@@ -50,12 +50,20 @@ clean: ## Remove what was built; stop the lab first
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
+test: test-unit test-servers test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
 
 .PHONY: test-unit
 test-unit: lab-build ## Test all that needs no cluster; as root also in network namespaces of its own
 	go test -race ./probes/...
 	go test $$(go list ./... | grep -v -e /probes/ -e /controllers -e /test/)
+
+.PHONY: test-packages
+test-packages: $(LAB) ## Install the servers that the probe is tested against, as root; none is started
+	$(LAB) packages nginx apache2-bin haproxy nodejs
+
+.PHONY: test-servers
+test-servers: test-packages ## Test the probe against nginx, Apache httpd, HAProxy, Node.js and Go, as root
+	go test -race -count=1 ./test/servers/...
 
 .PHONY: test-lab
 test-lab: lab-build ## Test the lab itself: start, break and stop it, as root; no lab may run

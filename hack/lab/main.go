@@ -23,6 +23,7 @@ const usage = `Usage: lab COMMAND
   load FILE.tar ...    give the images in the files to every node
   image --binary PATH --name REF --entrypoint /x [--user ID] --output FILE.tar
                        write an image that holds one static program
+  packages NAME ...    install those of Debian's packages that are missing; what they bring is not started
   exec NODE COMMAND    run a command in a node, or in "control"
   down                 stop the cluster and remove all but programs and logs
   check-clean          list what is left of a cluster; fails if anything is
@@ -64,6 +65,8 @@ func run(ctx context.Context, arguments []string) error {
 		return runBuild(ctx, rest)
 	case "image":
 		return runImage(rest)
+	case "packages":
+		return runPackages(ctx, rest)
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("`%s` works with namespaces and cgroups: run it as root", command)

@@ -113,14 +113,19 @@ const (
 // initialWindow is the first flight, in segments, of responses on new connections. If it cannot be told, why says so.
 func initialWindow(cold []transfer, roundTrip time.Duration) (segments float64, why string) {
 	var sizes []float64
+	held := 0
 	for _, t := range cold {
 		f := t.first(roundTrip)
-		if t.windowBytes > 0 && float64(f.bytes) > 0.9*float64(t.windowBytes) {
-			return 0, fmt.Sprintf("this end's receive window of %d bytes holds the server's first flight back", t.windowBytes)
-		}
-		if f.ends {
+		switch {
+		case t.windowBytes > 0 && float64(f.bytes) > 0.9*float64(t.windowBytes):
+			// One may be several flights, if this end's first look at them came late.
+			held++
+		case f.ends:
 			sizes = append(sizes, f.segments)
 		}
+	}
+	if 2*held >= len(cold) && held > 0 {
+		return 0, fmt.Sprintf("this end's receive window of %d bytes holds the server's first flight back", cold[0].windowBytes)
 	}
 	if len(cold) < fewestFlights {
 		return 0, fmt.Sprintf("there were only %d responses on new connections, and it takes %d", len(cold), fewestFlights)

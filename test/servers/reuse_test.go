@@ -111,7 +111,7 @@ func TestReuseAtASlowPace(t *testing.T) {
 		kept  *bool
 	}{
 		// Requests come a second apart, so that the second one finds the connection open if no other is sent between.
-		"nginx, keepalive_timeout 2s":      {nginx("keepalive_timeout 2s;"), new(true)},
+		"nginx, keepalive_timeout 1500ms":  {nginx("keepalive_timeout 1500ms;"), new(true)},
 		"Apache, KeepAliveTimeout 1500 ms": {apache("KeepAliveTimeout 1500ms"), new(true)},
 		"Go, IdleTimeout 1500 ms":          {golang(func(s *http.Server) { s.IdleTimeout = 1500 * time.Millisecond }, ok), new(true)},
 		// No second request can be in time, and whether it were answered is not known.

@@ -9,6 +9,7 @@ package servers_test
 import (
 	"bytes"
 	"crypto/tls"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -21,6 +22,16 @@ import (
 	"github.com/connpolicy/connpolicy/probes/runner"
 	"github.com/connpolicy/connpolicy/probes/target"
 )
+
+// atOnce is how many tests run side by side, each in namespaces of its own. Nearly all of their time is waiting.
+const atOnce = "6"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // asked is one run of the probe.
 type asked struct {

@@ -30,8 +30,9 @@ func nginxWith(listenOptions, directives string) start {
 	return func(t *testing.T, pair *nstest.Pair) string {
 		t.Helper()
 		path, place := program(t, "nginx"), folder(t)
-		if !strings.Contains(directives, "location") {
-			directives += "\nlocation / { return 200 \"ok\\n\"; }"
+		location := "location / { return 200 \"ok\\n\"; }"
+		if strings.Contains(directives, "location") {
+			location = ""
 		}
 		content(t, place)
 		configuration := write(t, place, "nginx.conf", strings.ReplaceAll(fmt.Sprintf(`
@@ -53,8 +54,9 @@ http {
     listen %[1]s %[3]s;
     listen %[2]s %[3]s;
     %[4]s
+    %[5]s
   }
-}`, listenIPv4, listenIPv6, listenOptions, directives), "{folder}", place))
+}`, listenIPv4, listenIPv6, listenOptions, directives, location), "{folder}", place))
 		run(t, pair, port, place, path, "-e", "stderr", "-p", place, "-c", configuration)
 		return filepath.Join(place, "requests")
 	}
@@ -92,8 +94,9 @@ func haproxy(bindOptions, frontend string, rest ...string) start {
 	return func(t *testing.T, pair *nstest.Pair) string {
 		t.Helper()
 		path, place := program(t, "haproxy"), folder(t)
+		answer := ""
 		if len(rest) == 0 {
-			frontend += "\n  http-request return status 200 content-type text/plain string ok"
+			answer = "http-request return status 200 content-type text/plain string ok"
 		}
 		content(t, place)
 		configuration := write(t, place, "haproxy.cfg", strings.ReplaceAll(fmt.Sprintf(`
@@ -107,8 +110,9 @@ defaults
 frontend it
   bind %s,%s %s
   %s
+  %s
 %s
-`, listenIPv4, listenIPv6, bindOptions, frontend, strings.Join(rest, "\n")), "{folder}", place))
+`, listenIPv4, listenIPv6, bindOptions, frontend, answer, strings.Join(rest, "\n")), "{folder}", place))
 		return run(t, pair, port, place, path, "-db", "-f", configuration)
 	}
 }
