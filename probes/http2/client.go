@@ -22,6 +22,8 @@ const (
 	// end must say more (RFC 9113 section 6.9): enough that it never waits for this end.
 	windowBytes           = http1.MaximumBodyBytes
 	connectionWindowBytes = 1<<31 - 1 - 65535
+	// frameBytes is what the server may put into a frame, as long as this end's settings allow no more (RFC 9113 section 6.5.2).
+	frameBytes = 1 << 14
 	// maximumHeaderBytes bounds what the headers of a response may unfold to.
 	maximumHeaderBytes = http1.MaximumHeaderBytes
 )
@@ -82,6 +84,7 @@ func dial(ctx context.Context, peer *exchange.Peer, asked request) (*client, err
 	c.framer = http2.NewFramer(stream, stream)
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.framer.MaxHeaderListSize = maximumHeaderBytes
+	c.framer.SetMaxReadFrameSize(frameBytes)
 	c.encoder = hpack.NewEncoder(&c.encoded)
 	if err := c.greet(ctx, stream); err != nil {
 		connection.Close()
@@ -176,6 +179,10 @@ func (c *client) until(ctx context.Context, holds func() bool) error {
 	defer cancel()
 	c.Stream(ctx)
 	for !holds() {
+		// What has arrived is read without a wait, and a server that sends without end would never meet the deadline.
+		if !time.Now().Before(end) {
+			return fmt.Errorf("%w: the server sends other frames without end", tcpconn.ErrTimeout)
+		}
 		frame, err := c.framer.ReadFrame()
 		if c.ended != nil && err != nil {
 			return c.ended
