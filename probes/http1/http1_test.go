@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -225,8 +227,60 @@ func TestBrokenResponses(t *testing.T) {
 	}
 }
 
+// captures returns what real servers sent for two requests at once, by the name of the server: nginx 1.22, Apache 2.4, HAProxy
+// 2.6, Node.js 20 and Go 1.26, as they come or as the name says.
+func captures(tb testing.TB) map[string]string {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/*")
+	if err != nil || len(files) == 0 {
+		tb.Fatal("no captures", err)
+	}
+	texts := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		texts[filepath.Base(file)] = string(text)
+	}
+	return texts
+}
+
+func TestResponsesOfRealServers(t *testing.T) {
+	// Those that end the connection answer the first request alone.
+	ends := map[string]int{"nginx-delimited": 200, "apache-http10": 200, "haproxy-400": 400}
+	for name, text := range captures(t) {
+		reader := http1.NewReader(source{strings.NewReader(text)})
+		count := 0
+		for {
+			response, err := reader.ReadResponse(t.Context(), "GET")
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			want := 200
+			if name == "nginx-404" {
+				want = 404
+			}
+			if status, has := ends[name]; has {
+				want = status
+			}
+			_, last := ends[name]
+			if err != nil || response.Status != want || response.Persistent == last || response.BodyBytes == 0 {
+				t.Fatalf("%s: response %d: %+v, %v", name, count+1, response, err)
+			}
+			count++
+		}
+		if _, one := ends[name]; count != 2 && !one || count != 1 && one {
+			t.Errorf("%s: %d responses", name, count)
+		}
+	}
+}
+
 // Whatever arrives, the reader ends, and it reads the same however the bytes are cut into pieces.
 func FuzzReadResponse(f *testing.F) {
+	for _, text := range captures(f) {
+		f.Add(text)
+	}
 	f.Add("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 21:00:00 GMT\r\nContent-Type: text/html\r\nContent-Length: 3\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\nok\n")
 	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nok\n\r\n0\r\nT: v\r\n\r\n")
 	f.Add("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-Websocket-Extensions: permessage-deflate\r\nUpgrade: websocket\r\nDate: Fri, 27 Nov 2026 02:54:16 GMT\r\n\r\n")

@@ -24,6 +24,8 @@ const (
 	connectionWindowBytes = 1<<31 - 1 - 65535
 	// frameBytes is what the server may put into a frame, as long as this end's settings allow no more (RFC 9113 section 6.5.2).
 	frameBytes = 1 << 14
+	// headerTableBytes is the size of the table of headers where none is agreed on (RFC 9113 section 6.5.2).
+	headerTableBytes = 4096
 	// maximumHeaderBytes bounds what the headers of a response may unfold to.
 	maximumHeaderBytes = http1.MaximumHeaderBytes
 )
@@ -81,10 +83,7 @@ func dial(ctx context.Context, peer *exchange.Peer, asked request) (*client, err
 		return nil, fmt.Errorf("%w by ALPN; it chose %q", errNotSpoken, secured.State.NegotiatedProtocol)
 	}
 	stream := connection.Stream(ctx)
-	c.framer = http2.NewFramer(stream, stream)
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.framer.MaxHeaderListSize = maximumHeaderBytes
-	c.framer.SetMaxReadFrameSize(frameBytes)
+	c.framer = newFramer(stream)
 	c.encoder = hpack.NewEncoder(&c.encoded)
 	if err := c.greet(ctx, stream); err != nil {
 		connection.Close()
@@ -94,6 +93,15 @@ func dial(ctx context.Context, peer *exchange.Peer, asked request) (*client, err
 		return nil, err
 	}
 	return c, nil
+}
+
+// newFramer reads frames within bounds.
+func newFramer(stream io.ReadWriter) *http2.Framer {
+	framer := http2.NewFramer(stream, stream)
+	framer.ReadMetaHeaders = hpack.NewDecoder(headerTableBytes, nil)
+	framer.MaxHeaderListSize = maximumHeaderBytes
+	framer.SetMaxReadFrameSize(frameBytes)
+	return framer
 }
 
 // greet sends the preface and waits for the server's settings (RFC 9113 section 3.4).

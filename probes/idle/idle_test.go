@@ -2,6 +2,7 @@ package idle_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -148,6 +149,36 @@ func TestForgetfulMiddlebox(t *testing.T) {
 			checkBracket(t, i, c.how, 2, 0.7)
 			if i.KeepaliveHelps == nil || *i.KeepaliveHelps != c.helps {
 				t.Errorf("keepalive helps: %s, want %v", show(i.KeepaliveHelps), c.helps)
+			}
+		})
+	}
+}
+
+// A database would take a byte that it does not expect for an error. Nothing is sent, and the black hole is found all the
+// same, as is what lives.
+func TestLifeIsToldWithoutAByte(t *testing.T) {
+	for name, box := range map[string]nstest.Middlebox{
+		"cut":   {IdleTimeout: 2 * time.Second, Forgets: nstest.DropSilently},
+		"lives": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			link := nstest.NewLink(t, nstest.LinkOptions{Delay: time.Millisecond, Middlebox: box})
+			listener := link.Listen(t)
+			var received atomic.Int64
+			nstest.Serve(t, listener, func(connection net.Conn) {
+				n, _ := io.Copy(io.Discard, connection)
+				received.Add(n)
+			})
+			r := measure(t, link.Pair, "tcp://"+listener.Addr().String(), 8)
+			i := r.Measurements.Idle
+			if name == "cut" {
+				checkBracket(t, i, result.CutBlackHole, 2, 0.7)
+			} else if i.Cut == nil || *i.Cut || i.SurvivedOf == nil || i.SurvivedOf.Got != i.SurvivedOf.Of {
+				t.Errorf("%s: %q, cut %s, %+v survived", i.Outcome, i.Cause, show(i.Cut), i.SurvivedOf)
+			}
+			if received.Load() != 0 || r.Spent.BytesSent != 0 || r.Spent.Requests != 0 {
+				t.Errorf("the server received %d bytes, the probe says %+v", received.Load(), r.Spent)
 			}
 		})
 	}

@@ -279,6 +279,53 @@ func TestDroppedSYN(t *testing.T) {
 	}
 }
 
+// lazy accepts each connection only after a while, when the kernel has long set it up.
+type lazy struct {
+	net.Listener
+	after time.Duration
+}
+
+func (l lazy) Accept() (net.Conn, error) {
+	time.Sleep(l.after)
+	return l.Listener.Accept()
+}
+
+// A SYN that was dropped and a server that is slow to accept look the same to those who time the first byte. The one is in
+// connect, and in the kernel's count of SYNs; the other is what the first request on a new connection takes longer.
+func TestDroppedSYNsAndSlowAcceptAreToldApart(t *testing.T) {
+	const after = 150 * time.Millisecond
+	for name, c := range map[string]struct {
+		dropped int
+		accept  time.Duration
+	}{
+		"a SYN dropped":  {dropped: 1},
+		"slow to accept": {accept: after},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			link := nstest.NewLink(t, nstest.LinkOptions{DropSYNs: c.dropped})
+			listener := link.Listen(t)
+			nstest.Answer(t, lazy{listener, c.accept}, func(connection net.Conn, _ int) bool {
+				_, err := io.WriteString(connection, kept)
+				return err == nil
+			})
+			limits := budget.Limits{Connections: 6, RequestsPerSecond: 100, Seconds: 12}
+			m := probe(t.Context(), t, link.Pair, "http://"+listener.Addr().String(), limits, "handshake", "reuse").Measurements
+			if m.Handshake.ConnectMicroseconds == nil || m.Reuse.NewMicroseconds == nil || m.Reuse.ReusedMicroseconds == nil {
+				t.Fatalf("handshake %q, reuse %q", m.Handshake.Cause, m.Reuse.Cause)
+			}
+			connect, again := m.Handshake.ConnectMicroseconds, *m.Handshake.SynRetransmissions
+			if slow := connect.Min >= 1e6; slow != (c.dropped > 0) || again != c.dropped*m.Handshake.Samples {
+				t.Errorf("connect takes %.0f µs at least, %d SYNs were sent again for %d connections", connect.Min, again, m.Handshake.Samples)
+			}
+			longer := time.Duration(m.Reuse.NewMicroseconds.P50-m.Reuse.ReusedMicroseconds.P50)*time.Microsecond - time.Duration(connect.P50)*time.Microsecond
+			if slow := longer >= after/2; slow != (c.accept > 0) {
+				t.Errorf("beyond connect, a request on a new connection takes %v longer than on a reused one", longer)
+			}
+		})
+	}
+}
+
 // A connect that got no answer has lost SYNs too, although it gives no sample.
 func TestSYNsOfConnectsThatFail(t *testing.T) {
 	pair := nstest.New(t)

@@ -68,6 +68,9 @@ func TestReuse(t *testing.T) {
 			if c.counting {
 				checkCounted(t, log, r.Spent)
 			}
+			if carrying := carrying(t, log); c.counting && c.cause == result.CloseNone && carrying != 1 {
+				t.Errorf("%d connections carried several requests, want one that carries all reused samples", carrying)
+			}
 		})
 	}
 }

@@ -89,6 +89,16 @@ func checkCounted(t *testing.T, log string, spent result.Spent) {
 	t.Errorf("nginx logged %d connections and %d requests, the probe says %d and %d", connections, requests, spent.Connections, spent.Requests)
 }
 
+// carrying counts the connections in nginx's log that carried more than one request.
+func carrying(t *testing.T, log string) int {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil && log != "" {
+		t.Fatal(err)
+	}
+	return strings.Count(string(content), " 2\n")
+}
+
 // show tells what a pointer points to.
 func show[T any](pointer *T) any {
 	if pointer == nil {
