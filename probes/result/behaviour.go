@@ -139,8 +139,8 @@ type HTTP2 struct {
 	// PingMicroseconds is the time of a PING frame. Nil: pings are not answered, or were not tried.
 	PingMicroseconds *Distribution `json:"pingMicroseconds,omitempty"`
 	PingAnswered     *bool         `json:"pingAnswered,omitempty"`
-	// GoAway says how the server ended a connection, if it did while the probe looked: after so many requests, so many
-	// seconds, with which error code (RFC 9113 section 7).
+	// GoAway says how the server ended a connection, if it did while the probe looked: after so many requests, by the last
+	// stream that it says to have taken, so many seconds, with which error code (RFC 9113 sections 6.8 and 7).
 	GoAwayAfterRequests *int     `json:"goAwayAfterRequests,omitempty"`
 	GoAwayAfterSeconds  *float64 `json:"goAwayAfterSeconds,omitempty"`
 	GoAwayCode          string   `json:"goAwayCode,omitempty"`
