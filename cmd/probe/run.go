@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/dns"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/push"
@@ -121,6 +122,8 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 	if err != nil {
 		return runner.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	// A host without a name has no domain to search in.
+	hostname, _ := os.Hostname()
 	log := func(string, ...any) {}
 	if o.verbose {
 		log = func(format string, values ...any) { fmt.Fprintf(stderr, format+"\n", values...) }
@@ -132,6 +135,7 @@ func (o *runOptions) config(stderr io.Writer) (runner.Config, error) {
 		Limits:       o.limits,
 		Measure:      measure,
 		Handshake:    o.handshake,
+		Place:        dns.Place{Etc: "/etc", Hostname: hostname},
 		TLS:          security,
 		UserAgent:    "connpolicy-probe/" + version(),
 		Proc:         procnet.New("/proc"),

@@ -7,6 +7,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/backlog"
 	"github.com/connpolicy/connpolicy/probes/budget"
 	"github.com/connpolicy/connpolicy/probes/closing"
+	"github.com/connpolicy/connpolicy/probes/dns"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/http2"
@@ -38,6 +39,8 @@ type Measurement struct {
 	// partOf names, by protocol, another measurement that includes this one, which then is made by itself only when it is
 	// asked for by name.
 	partOf map[target.Protocol]string
+	// ofName: it asks for the target's name alone, and so is made where that has no address too.
+	ofName bool
 	// allowance gives it its part of the budget. Nil: its share of what the run has left.
 	allowance func(*budget.Budget, budget.Limits, float64)
 	// run makes the measurement and stores it.
@@ -57,6 +60,17 @@ func (m Measurement) allow(b *budget.Budget, limits budget.Limits, share float64
 // Measurements returns all measurements in the order in which they are made. What one leaves of its part, those after it may use.
 func Measurements() []Measurement {
 	return []Measurement{
+		{
+			Name:      "dns",
+			Does:      "time to resolve the name, queries that the search list sends for it, answers that are lost",
+			Costs:     "10 to 20 resolutions of the name and of its full name by the name servers, nothing of the target",
+			protocols: target.Protocols(),
+			weight:    dnsWeight,
+			ofName:    true,
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.DNS = new(dns.Measure(ctx, peer.Budget, config.Place, config.Target.Host, config.Family))
+			},
+		},
 		{
 			Name:      "handshake",
 			Does:      "time of connect and the kernel's round trip, SYNs sent again, share of a small transaction that is set-up",
@@ -207,6 +221,10 @@ func Measurements() []Measurement {
 		},
 	}
 }
+
+// dnsWeight gives it, of thirty seconds, the five or so after which a resolver gives an answer up. It needs them only if
+// one is lost.
+const dnsWeight = 4
 
 // slowStartWeight gives it, of thirty seconds, the five that its pauses take, and smallWritesWeight the four of half a
 // hundred requests that wait for acknowledgments.

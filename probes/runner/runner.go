@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/budget"
+	"github.com/connpolicy/connpolicy/probes/dns"
 	"github.com/connpolicy/connpolicy/probes/exchange"
 	"github.com/connpolicy/connpolicy/probes/handshake"
 	"github.com/connpolicy/connpolicy/probes/http1"
@@ -34,6 +35,8 @@ type Config struct {
 	Measure []string
 	// Handshake says what is wanted of the handshakes.
 	Handshake handshake.Options
+	// Place says how names are resolved where the probe stands.
+	Place dns.Place
 	// TLS says what to trust and how to name oneself, and the name to expect. Nil: the system's authorities, the target's
 	// host. It is only used for targets that speak TLS.
 	TLS       *tls.Config
@@ -102,12 +105,15 @@ func Run(ctx context.Context, config Config) (result.Result, error) {
 	remotes, outcome, err := locate(ctx, config)
 	if err != nil {
 		concludeAll(selected, result.Meta{Outcome: outcome, Cause: err.Error()}, &r.Measurements)
+		// Why a name has no address is what its measurement tells.
+		selected = slices.DeleteFunc(selected, func(m Measurement) bool { return outcome != result.Failed || !m.ofName })
+		remotes = []netip.AddrPort{{}}
 	} else {
 		r.Target.Address, r.Target.Addresses = remotes[0].String(), named(remotes)
 		config.Log("probing %s", remotes[0])
-		peer := exchange.NewPeer(exchange.Options{Remote: remotes[0], Request: request(config), TLS: security(config), Budget: b})
-		measure(ctx, config, selected, peer, b, &r.Measurements)
 	}
+	peer := exchange.NewPeer(exchange.Options{Remote: remotes[0], Request: request(config), TLS: security(config), Budget: b})
+	measure(ctx, config, selected, peer, b, &r.Measurements)
 	r.Spent = b.Spent()
 	r.Statuses = b.Statuses()
 	r.ElapsedSeconds = time.Since(begin).Seconds()

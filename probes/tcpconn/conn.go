@@ -63,7 +63,7 @@ type Dialer struct {
 // socket. It waits until the context's deadline, and not longer than a tenth of a second after a cancellation. Its errors
 // are of type *Error; a deadline that passed wraps ErrTimeout.
 func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time.Duration, error) {
-	address, family, err := socketAddress(remote)
+	address, family, err := SocketAddress(remote)
 	if err != nil {
 		return nil, 0, &Error{Op: "connect", Err: err}
 	}
@@ -163,9 +163,12 @@ func (c *Conn) Read(ctx context.Context, buffer []byte) (int, error) {
 	}
 }
 
-// wait returns once an event of the mask, an error or a hang-up is there. The wait is cut into slices so that a
-// cancelled context is seen without a second descriptor in the poll.
-func (c *Conn) wait(ctx context.Context, events int16) error {
+func (c *Conn) wait(ctx context.Context, events int16) error { return Await(ctx, c.fd, events) }
+
+// Await returns once an event of the mask, an error or a hang-up is there on a descriptor, or with ErrTimeout after the
+// deadline of the context. The wait is cut into slices so that a cancelled context is seen without a second descriptor in
+// the poll.
+func Await(ctx context.Context, fd int, events int16) error {
 	deadline, limited := ctx.Deadline()
 	for {
 		if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -179,7 +182,7 @@ func (c *Conn) wait(ctx context.Context, events int16) error {
 			return ErrTimeout
 		}
 		timeout := unix.NsecToTimespec(slice.Nanoseconds())
-		descriptors := []unix.PollFd{{Fd: int32(c.fd), Events: events}} //nolint:gosec // the kernel counts descriptors in 32 bits
+		descriptors := []unix.PollFd{{Fd: int32(fd), Events: events}} //nolint:gosec // the kernel counts descriptors in 32 bits
 		n, err := unix.Ppoll(descriptors, &timeout, nil)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err
@@ -253,7 +256,8 @@ func (c *Conn) LocalAddress() (netip.AddrPort, error) {
 	return netip.AddrPort{}, &Error{Op: "getsockname", Err: unix.EAFNOSUPPORT}
 }
 
-func socketAddress(remote netip.AddrPort) (unix.Sockaddr, int, error) {
+// SocketAddress is an address and port as the kernel takes it, with its family.
+func SocketAddress(remote netip.AddrPort) (unix.Sockaddr, int, error) {
 	ip := remote.Addr().Unmap()
 	if ip.Is4() {
 		return &unix.SockaddrInet4{Port: int(remote.Port()), Addr: ip.As4()}, unix.AF_INET, nil
