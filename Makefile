@@ -53,13 +53,13 @@ clean: ## Remove what was built; stop the lab first
 test: test-unit test-servers test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
 
 .PHONY: test-unit
-test-unit: lab-build ## Test all that needs no cluster; as root also in network namespaces of its own
+test-unit: lab-build test-packages ## Test all that needs no cluster; as root also in network namespaces of its own
 	go test -race ./probes/...
 	go test $$(go list ./... | grep -v -e /probes/ -e /controllers -e /test/)
 
 .PHONY: test-packages
 test-packages: $(LAB) ## Install the servers that the probe is tested against, as root; none is started
-	$(LAB) packages nginx apache2-bin haproxy nodejs
+	$(LAB) packages nginx apache2-bin haproxy nodejs dnsmasq-base
 
 .PHONY: test-servers
 test-servers: test-packages ## Test the probe against nginx, Apache httpd, HAProxy, Node.js and Go, as root

@@ -169,6 +169,7 @@ func (m *measurement) summarise() result.DNS {
 		TimeoutSeconds:      new(int(m.timeout / time.Second)),
 		Attempts:            &m.attempts,
 	}
+	r.SearchListMicroseconds = walk(r.ResolveMicroseconds, r.NeededMicroseconds)
 	for _, server := range m.servers {
 		r.Servers = append(r.Servers, server.Addr().String())
 	}
@@ -188,6 +189,17 @@ func (m *measurement) summarise() result.DNS {
 	}
 	r.Meta = m.course.Conclude()
 	return r
+}
+
+// walk is what the name as it is given costs more than the full one, zero if that is in doubt, and nil if nobody knows.
+func walk(given, needed *result.Distribution) *float64 {
+	switch {
+	case given == nil || needed == nil || given.P50Low == nil || needed.P50High == nil:
+		return nil
+	case *given.P50Low <= *needed.P50High:
+		return new(0.0)
+	}
+	return new(given.P50 - needed.P50)
 }
 
 // median returns the median of whole numbers, nil if there are none.

@@ -28,7 +28,9 @@ const (
 	hasty = server + "options timeout:1 attempts:1\n"
 )
 
-func quick() budget.Limits { return budget.Limits{Connections: 1, RequestsPerSecond: 1000, Seconds: 20} }
+func quick() budget.Limits {
+	return budget.Limits{Connections: 1, RequestsPerSecond: 1000, Seconds: 20}
+}
 
 // measure makes the measurement in the client's namespace.
 func measure(ctx context.Context, t *testing.T, pair *nstest.Pair, at dns.Place, limits budget.Limits, host string, family target.Family) result.DNS {
@@ -66,7 +68,7 @@ func TestTheSearchListIsWalked(t *testing.T) {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			names := serveNames(t, pair, nstest.ServerAddress, zone(c.full))
+			names := pair.ServeNames(t, nstest.ServerAddress, nstest.Zone(c.full))
 			r := measure(t.Context(), t, pair, place(t, kubernetes), quick(), host, target.AnyFamily)
 			if r.Outcome != result.Measured || r.ResolveMicroseconds == nil || r.Samples < 10 {
 				t.Fatalf("%+v", r.Meta)
@@ -74,21 +76,23 @@ func TestTheSearchListIsWalked(t *testing.T) {
 			if value(r.QueriesPerName) != c.perName || value(r.QueriesNeeded) != c.needed || r.FullName != c.full {
 				t.Errorf("%d queries a name, %d needed, for %s", value(r.QueriesPerName), value(r.QueriesNeeded), r.FullName)
 			}
-			seen := names.queries()
+			seen := names.Queries()
 			if value(r.Queries) != len(seen) {
 				t.Errorf("says that it sent %d queries, the server saw %d", value(r.Queries), len(seen))
 			}
 			negative := 0
 			for _, q := range seen {
-				if q.name != c.full {
+				if q.Name != c.full {
 					negative++
 				}
 			}
 			if value(r.Negative) != negative || value(r.Lost) != 0 || value(r.Rejected) != 0 || value(r.Truncated) != 0 || value(r.Ignored) != 0 {
 				t.Errorf("%d negative answers, want %d; %+v", value(r.Negative), negative, r)
 			}
-			if (r.NeededMicroseconds != nil) != (c.perName > c.needed) && c.perName > 2 {
-				t.Errorf("the time of the full name: %+v", r.NeededMicroseconds)
+			// A name alone is not the one that is asked for, but the first of the search list is.
+			walks := c.perName > c.needed
+			if (r.NeededMicroseconds != nil) != walks || (r.SearchListMicroseconds != nil) != walks {
+				t.Errorf("the time of the full name: %+v; of the search list: %v", r.NeededMicroseconds, r.SearchListMicroseconds)
 			}
 			if value(r.TimeToLiveSeconds) != 20 || value(r.Aliases) != 0 || value(r.Ndots) != 5 || value(r.TimeoutSeconds) != 5 || value(r.Attempts) != 2 {
 				t.Errorf("time to live %d, aliases %d, ndots %d, timeout %d, attempts %d",
@@ -98,7 +102,7 @@ func TestTheSearchListIsWalked(t *testing.T) {
 				t.Errorf("servers %v, search list %v", r.Servers, r.Search)
 			}
 			for i, name := range c.asked {
-				if a, b := seen[2*i], seen[2*i+1]; a.name != name || b.name != name || a.kind != dnsmessage.TypeA || b.kind != dnsmessage.TypeAAAA {
+				if a, b := seen[2*i], seen[2*i+1]; a.Name != name || b.Name != name || a.Kind != dnsmessage.TypeA || b.Kind != dnsmessage.TypeAAAA {
 					t.Errorf("asked for %v and %v, want %s", a, b, name)
 				}
 			}
@@ -107,8 +111,9 @@ func TestTheSearchListIsWalked(t *testing.T) {
 }
 
 func TestFamilies(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	names := serveNames(t, pair, nstest.ServerAddress, zone("api.bank.example."))
+	names := pair.ServeNames(t, nstest.ServerAddress, nstest.Zone("api.bank.example."))
 	for family, c := range map[target.Family]struct {
 		configuration string
 		kinds         []dnsmessage.Type
@@ -117,14 +122,14 @@ func TestFamilies(t *testing.T) {
 		target.IPv6:      {server, []dnsmessage.Type{dnsmessage.TypeAAAA}},
 		target.AnyFamily: {server + "options no-aaaa\n", []dnsmessage.Type{dnsmessage.TypeA}},
 	} {
-		before := len(names.queries())
+		before := len(names.Queries())
 		r := measure(t.Context(), t, pair, place(t, c.configuration), quick(), "api.bank.example", family)
 		if r.Outcome != result.Measured || value(r.QueriesPerName) != 1 {
 			t.Errorf("%s: %+v, %d queries a name", family, r.Meta, value(r.QueriesPerName))
 		}
-		for _, q := range names.queries()[before:] {
-			if !slices.Contains(c.kinds, q.kind) {
-				t.Errorf("%s: asked for %v", family, q.kind)
+		for _, q := range names.Queries()[before:] {
+			if !slices.Contains(c.kinds, q.Kind) {
+				t.Errorf("%s: asked for %v", family, q.Kind)
 			}
 		}
 	}
@@ -132,12 +137,13 @@ func TestFamilies(t *testing.T) {
 
 // A name that has addresses of one family alone resolves, without being asked for again.
 func TestOneFamilyIsEnough(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-		if q.kind == dnsmessage.TypeAAAA {
-			return [][]byte{q.reply(dnsmessage.RCodeSuccess, "")}
+	pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+		if q.Kind == dnsmessage.TypeAAAA {
+			return [][]byte{q.Reply(dnsmessage.RCodeSuccess, "")}
 		}
-		return zone("api.bank.example.")(q)
+		return nstest.Zone("api.bank.example.")(q)
 	})
 	r := measure(t.Context(), t, pair, place(t, kubernetes), quick(), "api.bank.example.", target.AnyFamily)
 	if r.Outcome != result.Measured || value(r.QueriesPerName) != 2 || value(r.TimeToLiveSeconds) != 30 {
@@ -147,17 +153,18 @@ func TestOneFamilyIsEnough(t *testing.T) {
 
 // Every seventh query gets no answer, and costs the second that the resolver waits for it.
 func TestLostAnswersAreCounted(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	names := serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-		if q.number%7 == 0 {
+	names := pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+		if q.Number%7 == 0 {
 			return nil
 		}
-		return zone("api.bank.example.")(q)
+		return nstest.Zone("api.bank.example.")(q)
 	})
 	r := measure(t.Context(), t, pair, place(t, hasty), quick(), "api.bank.example", target.AnyFamily)
-	lost := len(names.queries()) / 7
-	if r.Outcome != result.Measured || value(r.Lost) != lost || value(r.Queries) != len(names.queries()) || lost == 0 {
-		t.Fatalf("%+v: %d of %d lost; the server gave no answer to %d of %d", r.Meta, value(r.Lost), value(r.Queries), lost, len(names.queries()))
+	lost := len(names.Queries()) / 7
+	if r.Outcome != result.Measured || value(r.Lost) != lost || value(r.Queries) != len(names.Queries()) || lost == 0 {
+		t.Fatalf("%+v: %d of %d lost; the server gave no answer to %d of %d", r.Meta, value(r.Lost), value(r.Queries), lost, len(names.Queries()))
 	}
 	if d := r.ResolveMicroseconds; d.Max < 1e6 || d.Min > 900_000 {
 		t.Errorf("a lost answer costs a second, others none: %+v", d)
@@ -167,13 +174,14 @@ func TestLostAnswersAreCounted(t *testing.T) {
 // The case of kubernetes/kubernetes#56903: of two queries from one socket the second is lost, and the name resolves
 // after the resolver's whole wait, once it asks one by one.
 func TestTheSecondQueryOfASocketIsLost(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
+	pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
 		// The first resolution asks for A and AAAA at once; that AAAA is lost.
-		if q.number == 2 {
+		if q.Number == 2 {
 			return nil
 		}
-		return zone("api.bank.example.")(q)
+		return nstest.Zone("api.bank.example.")(q)
 	})
 	r := measure(t.Context(), t, pair, place(t, hasty), quick(), "api.bank.example", target.AnyFamily)
 	if r.Outcome != result.Measured || value(r.Lost) != 1 || r.ResolveMicroseconds.Max < 1e6 || r.ResolveMicroseconds.P50 > 900_000 {
@@ -183,12 +191,13 @@ func TestTheSecondQueryOfASocketIsLost(t *testing.T) {
 
 // A server that never answers for AAAA is asked at once, one by one, and from a new socket; then the name does without.
 func TestNeverAnAnswerForAAAA(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	names := serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-		if q.kind == dnsmessage.TypeAAAA {
+	names := pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+		if q.Kind == dnsmessage.TypeAAAA {
 			return nil
 		}
-		return zone("api.bank.example.")(q)
+		return nstest.Zone("api.bank.example.")(q)
 	})
 	limits := quick()
 	limits.Seconds = 8
@@ -204,21 +213,23 @@ func TestNeverAnAnswerForAAAA(t *testing.T) {
 		t.Errorf("%d lost", lost)
 	}
 	want := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeA, dnsmessage.TypeAAAA}
-	for i, q := range names.queries()[:6] {
-		if q.kind != want[i] {
+	for i, q := range names.Queries()[:6] {
+		if q.Kind != want[i] {
 			t.Errorf("query %d is %v", i+1, q)
 		}
 	}
 }
 
 func TestServersThatDoNotAnswer(t *testing.T) {
-	mute := func(query) [][]byte { return nil }
-	failing := func(code dnsmessage.RCode) func(query) [][]byte {
-		return func(q query) [][]byte { return [][]byte{q.reply(code, "")} }
+	mute := func(nstest.Query) [][]byte { return nil }
+	failing := func(code dnsmessage.RCode) func(nstest.Query) [][]byte {
+		return func(q nstest.Query) [][]byte { return [][]byte{q.Reply(code, "")} }
 	}
-	lame := func(q query) [][]byte { return [][]byte{q.build(dnsmessage.Header{ID: q.id, Response: true}, "")} }
+	lame := func(q nstest.Query) [][]byte {
+		return [][]byte{q.Build(dnsmessage.Header{ID: q.ID, Response: true}, "")}
+	}
 	for name, c := range map[string]struct {
-		respond func(query) [][]byte
+		respond func(nstest.Query) [][]byte
 		cause   string
 		// rejected and lost are what becomes of all queries.
 		rejected, lost bool
@@ -232,12 +243,12 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			names := serveNames(t, pair, nstest.ServerAddress, c.respond)
+			names := pair.ServeNames(t, nstest.ServerAddress, c.respond)
 			r := measure(t.Context(), t, pair, place(t, hasty), quick(), "api.bank.example", target.AnyFamily)
 			if r.Outcome != result.Failed || !strings.Contains(r.Cause, c.cause) || r.Errors != 3 || r.Samples != 0 || r.FullName != "" {
 				t.Errorf("%+v", r.Meta)
 			}
-			sent := len(names.queries())
+			sent := len(names.Queries())
 			count := func(all bool) int {
 				if all {
 					return sent
@@ -252,7 +263,10 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
+	// By default a kernel says so to each peer a few times, and then once a second.
+	pair.SysctlServer(t, "net.ipv4.icmp_ratelimit", "0")
 	r := measure(t.Context(), t, pair, place(t, kubernetes), quick(), "api.bank.example", target.AnyFamily)
 	if r.Outcome != result.Failed || !strings.Contains(r.Cause, "connection refused") || !strings.Contains(r.Cause, nstest.ServerAddress) || value(r.Lost) != 0 {
 		t.Errorf("%+v, %d lost", r.Meta, value(r.Lost))
@@ -267,11 +281,11 @@ func TestFailuresThatAnotherServerMends(t *testing.T) {
 	t.Run("SERVFAIL for the search list", func(t *testing.T) {
 		t.Parallel()
 		pair := nstest.New(t)
-		serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-			if q.name != "api.bank.example." {
-				return [][]byte{q.reply(dnsmessage.RCodeServerFailure, "")}
+		pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+			if q.Name != "api.bank.example." {
+				return [][]byte{q.Reply(dnsmessage.RCodeServerFailure, "")}
 			}
-			return zone("api.bank.example.")(q)
+			return nstest.Zone("api.bank.example.")(q)
 		})
 		r := measure(t.Context(), t, pair, place(t, kubernetes), quick(), "api.bank.example", target.AnyFamily)
 		// Each of the three domains is asked for twice.
@@ -282,8 +296,8 @@ func TestFailuresThatAnotherServerMends(t *testing.T) {
 	t.Run("two servers", func(t *testing.T) {
 		t.Parallel()
 		pair := nstest.New(t)
-		mute := serveNames(t, pair, nstest.ServerAddress, func(query) [][]byte { return nil })
-		serveNames(t, pair, nstest.ServerAddressIPv6, zone("api.bank.example."))
+		mute := pair.ServeNames(t, nstest.ServerAddress, func(nstest.Query) [][]byte { return nil })
+		pair.ServeNames(t, nstest.ServerAddressIPv6, nstest.Zone("api.bank.example."))
 		limits := quick()
 		limits.Seconds = 5
 		at := place(t, server+"nameserver "+nstest.ServerAddressIPv6+"\noptions timeout:1\n")
@@ -291,31 +305,46 @@ func TestFailuresThatAnotherServerMends(t *testing.T) {
 		if r.Outcome != result.Measured || value(r.QueriesPerName) != 4 || value(r.Lost) != 2*r.Samples || r.ResolveMicroseconds.Min < 1e6 {
 			t.Errorf("%+v, %d queries a name, %d lost", r.Meta, value(r.QueriesPerName), value(r.Lost))
 		}
-		if len(r.Servers) != 2 || len(mute.queries()) < 2 {
-			t.Errorf("servers %v, the first saw %v", r.Servers, mute.queries())
+		if len(r.Servers) != 2 || len(mute.Queries()) < 2 {
+			t.Errorf("servers %v, the first saw %v", r.Servers, mute.Queries())
 		}
 	})
 	t.Run("one by one, from the other server first", func(t *testing.T) {
 		t.Parallel()
 		pair := nstest.New(t)
-		first := serveNames(t, pair, nstest.ServerAddress, zone("api.bank.example."))
-		second := serveNames(t, pair, nstest.ServerAddressIPv6, zone("api.bank.example."))
+		first := pair.ServeNames(t, nstest.ServerAddress, nstest.Zone("api.bank.example."))
+		second := pair.ServeNames(t, nstest.ServerAddressIPv6, nstest.Zone("api.bank.example."))
 		at := place(t, server+"nameserver "+nstest.ServerAddressIPv6+"\noptions rotate single-request-reopen edns0\n")
 		r := measure(t.Context(), t, pair, at, quick(), "api.bank.example", target.AnyFamily)
 		if r.Outcome != result.Measured || value(r.QueriesPerName) != 2 {
 			t.Errorf("%+v, %d queries a name", r.Meta, value(r.QueriesPerName))
 		}
-		if a, b := len(first.queries()), len(second.queries()); a-b > 2 || b-a > 2 {
+		if a, b := len(first.Queries()), len(second.Queries()); a-b > 2 || b-a > 2 {
 			t.Errorf("one server got %d queries, the other %d", a, b)
 		}
 	})
 }
 
-func TestASlowServer(t *testing.T) {
+// Six queries more, one after the other in threes, to a server that takes ten milliseconds for each.
+func TestTheWalkAlongTheSearchListIsMeasured(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
+	pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+		time.Sleep(10 * time.Millisecond)
+		return nstest.Zone("api.bank.example.")(q)
+	})
+	r := measure(t.Context(), t, pair, place(t, kubernetes), quick(), "api.bank.example", target.AnyFamily)
+	if r.Outcome != result.Measured || r.SearchListMicroseconds == nil || *r.SearchListMicroseconds < 50_000 || r.NeededMicroseconds.Min < 20_000 {
+		t.Errorf("%+v: %+v against %+v", r.Meta, r.ResolveMicroseconds, r.NeededMicroseconds)
+	}
+}
+
+func TestASlowServer(t *testing.T) {
+	t.Parallel()
+	pair := nstest.New(t)
+	pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
 		time.Sleep(20 * time.Millisecond)
-		return zone("api.bank.example.")(q)
+		return nstest.Zone("api.bank.example.")(q)
 	})
 	r := measure(t.Context(), t, pair, place(t, server), quick(), "api.bank.example", target.AnyFamily)
 	// It answers one after the other.
@@ -329,18 +358,18 @@ func TestLongAnswersComeOverTCP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			names := serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-				if !q.tcp {
-					return [][]byte{q.build(dnsmessage.Header{ID: q.id, Response: true, Truncated: true, RecursionAvailable: true}, "")}
+			names := pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+				if !q.TCP {
+					return [][]byte{q.Build(dnsmessage.Header{ID: q.ID, Response: true, Truncated: true, RecursionAvailable: true}, "")}
 				}
-				return zone("api.bank.example.")(q)
+				return nstest.Zone("api.bank.example.")(q)
 			})
 			r := measure(t.Context(), t, pair, place(t, configuration), quick(), "api.bank.example", target.AnyFamily)
 			truncated, perName := r.Samples, 4
 			if name == "use-vc" {
 				truncated, perName = 0, 2
 			}
-			if r.Outcome != result.Measured || value(r.Truncated) != truncated || value(r.QueriesPerName) != perName || value(r.Queries) != len(names.queries()) {
+			if r.Outcome != result.Measured || value(r.Truncated) != truncated || value(r.QueriesPerName) != perName || value(r.Queries) != len(names.Queries()) {
 				t.Errorf("%+v: %d truncated, %d queries a name", r.Meta, value(r.Truncated), value(r.QueriesPerName))
 			}
 		})
@@ -350,21 +379,23 @@ func TestLongAnswersComeOverTCP(t *testing.T) {
 // A server that answers over UDP that it must be asked over TCP, and then does not speak it.
 func TestNoAnswerOverTCP(t *testing.T) {
 	for name, c := range map[string]struct {
-		overTCP func(query) [][]byte
+		overTCP func(nstest.Query) [][]byte
 		cause   string
 	}{
-		"mute":      {func(query) [][]byte { return nil }, "gave no answer"},
-		"garbage":   {func(query) [][]byte { return [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")} }, "gave no answer"},
-		"truncated": {func(q query) [][]byte { return [][]byte{q.build(dnsmessage.Header{ID: q.id, Response: true, Truncated: true}, "")} }, "over TCP too"},
+		"mute":    {func(nstest.Query) [][]byte { return nil }, "gave no answer"},
+		"garbage": {func(nstest.Query) [][]byte { return [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")} }, "gave no answer"},
+		"truncated": {func(q nstest.Query) [][]byte {
+			return [][]byte{q.Build(dnsmessage.Header{ID: q.ID, Response: true, Truncated: true}, "")}
+		}, "over TCP too"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-				if q.tcp {
+			pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+				if q.TCP {
 					return c.overTCP(q)
 				}
-				return [][]byte{q.build(dnsmessage.Header{ID: q.id, Response: true, Truncated: true}, "")}
+				return [][]byte{q.Build(dnsmessage.Header{ID: q.ID, Response: true, Truncated: true}, "")}
 			})
 			r := measure(t.Context(), t, pair, place(t, hasty), quick(), "api.bank.example", target.AnyFamily)
 			if r.Outcome != result.Failed || !strings.Contains(r.Cause, c.cause) {
@@ -376,27 +407,30 @@ func TestNoAnswerOverTCP(t *testing.T) {
 
 // What is no answer to the question is passed over, and the answer behind it counts.
 func TestForeignAnswersAreIgnored(t *testing.T) {
-	right := zone("api.bank.example.")
-	for name, wrong := range map[string]func(query) []byte{
-		"another number":   func(q query) []byte { q.id ^= 0x5555; return right(q)[0] },
-		"another name":     func(q query) []byte { q.name = "evil.example."; return q.reply(dnsmessage.RCodeSuccess, "evil.example. 1 A 198.18.0.66") },
-		"another kind":     func(q query) []byte { q.kind = dnsmessage.TypeTXT; return q.reply(dnsmessage.RCodeSuccess, "") },
-		"a query":          func(q query) []byte { return q.build(dnsmessage.Header{ID: q.id}, "") },
-		"nothing":          func(query) []byte { return nil },
-		"garbage":          func(query) []byte { return bytes.Repeat([]byte{0xff}, 600) },
-		"a cut-off answer": func(q query) []byte { whole := right(q)[0]; return whole[:len(whole)-3] },
+	right := nstest.Zone("api.bank.example.")
+	for name, wrong := range map[string]func(nstest.Query) []byte{
+		"another number": func(q nstest.Query) []byte { q.ID ^= 0x5555; return right(q)[0] },
+		"another name": func(q nstest.Query) []byte {
+			q.Name = "evil.example."
+			return q.Reply(dnsmessage.RCodeSuccess, "evil.example. 1 A 198.18.0.66")
+		},
+		"another kind":     func(q nstest.Query) []byte { q.Kind = dnsmessage.TypeTXT; return q.Reply(dnsmessage.RCodeSuccess, "") },
+		"a query":          func(q nstest.Query) []byte { return q.Build(dnsmessage.Header{ID: q.ID}, "") },
+		"nothing":          func(nstest.Query) []byte { return nil },
+		"garbage":          func(nstest.Query) []byte { return bytes.Repeat([]byte{0xff}, 600) },
+		"a cut-off answer": func(q nstest.Query) []byte { whole := right(q)[0]; return whole[:len(whole)-3] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			names := serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
+			names := pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
 				return [][]byte{wrong(q), right(q)[0]}
 			})
 			r := measure(t.Context(), t, pair, place(t, server), quick(), "api.bank.example", target.AnyFamily)
 			if r.Outcome != result.Measured || value(r.TimeToLiveSeconds) != 20 || value(r.Lost) != 0 {
 				t.Fatalf("%+v, time to live %d, %d lost", r.Meta, value(r.TimeToLiveSeconds), value(r.Lost))
 			}
-			if sent := len(names.queries()); value(r.Ignored) != sent {
+			if sent := len(names.Queries()); value(r.Ignored) != sent {
 				t.Errorf("%d ignored, %d were sent", value(r.Ignored), sent)
 			}
 		})
@@ -405,6 +439,7 @@ func TestForeignAnswersAreIgnored(t *testing.T) {
 
 // Who answers from another address than was asked is not heard, as with the C library.
 func TestAnswersFromAnotherAddressAreNotHeard(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
 	var other net.PacketConn
 	var err error
@@ -417,27 +452,19 @@ func TestAnswersFromAnotherAddressAreNotHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	var asked net.PacketConn
-	pair.InServer(t, func() { asked, err = net.ListenPacket("udp", nstest.ServerAddress+":53") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer asked.Close()
-	sane := nameServer{respond: zone("api.bank.example.")}
-	go func() {
-		buffer := make([]byte, 1500)
-		for {
-			n, from, err := asked.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			_, _ = other.WriteTo(sane.answer(buffer[:n], false)[0], from)
+	// The other address answers to every port that the client may have.
+	pair.Sysctl(t, "net.ipv4.ip_local_port_range", "40000 40001")
+	sane := nstest.Zone("api.bank.example.")
+	names := pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+		for _, port := range []int{40000, 40001} {
+			_, _ = other.WriteTo(sane(q)[0], &net.UDPAddr{IP: net.ParseIP(nstest.ClientAddress), Port: port})
 		}
-	}()
+		return nil
+	})
 	limits := quick()
 	limits.Seconds = 3
 	r := measure(t.Context(), t, pair, place(t, hasty), limits, "api.bank.example", target.AnyFamily)
-	if r.Outcome != result.Failed || r.Samples != 0 || value(r.Lost) < 2 {
+	if r.Outcome != result.Failed || r.Samples != 0 || value(r.Lost) < 2 || len(names.Queries()) < 2 {
 		t.Errorf("%+v, %d lost", r.Meta, value(r.Lost))
 	}
 }
@@ -463,11 +490,11 @@ func TestAliases(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
-			serveNames(t, pair, nstest.ServerAddress, func(q query) [][]byte {
-				if q.kind == dnsmessage.TypeA {
-					return [][]byte{q.reply(dnsmessage.RCodeSuccess, c.records)}
+			pair.ServeNames(t, nstest.ServerAddress, func(q nstest.Query) [][]byte {
+				if q.Kind == dnsmessage.TypeA {
+					return [][]byte{q.Reply(dnsmessage.RCodeSuccess, c.records)}
 				}
-				return [][]byte{q.reply(dnsmessage.RCodeSuccess, "")}
+				return [][]byte{q.Reply(dnsmessage.RCodeSuccess, "")}
 			})
 			r := measure(t.Context(), t, pair, place(t, server), quick(), name, target.AnyFamily)
 			if !c.resolves {
@@ -496,25 +523,26 @@ func TestNothingToResolve(t *testing.T) {
 
 func TestNamesThatCannotBeAskedFor(t *testing.T) {
 	pair := nstest.New(t)
-	names := serveNames(t, pair, nstest.ServerAddress, zone("x."))
+	names := pair.ServeNames(t, nstest.ServerAddress, nstest.Zone("x."))
 	for _, host := range []string{"double..dot", strings.Repeat("x", 64) + ".example", strings.Repeat("long.", 60)} {
 		r := measure(t.Context(), t, pair, place(t, hasty), quick(), host, target.AnyFamily)
 		if r.Outcome != result.Failed || !strings.Contains(r.Cause, "no name that can be asked for") || r.Queries != nil {
 			t.Errorf("%s: %+v", host, r)
 		}
 	}
-	if seen := names.queries(); len(seen) > 0 {
+	if seen := names.Queries(); len(seen) > 0 {
 		t.Errorf("asked for %v", seen)
 	}
 }
 
 // The limit of requests per second holds for the queries, those of one resolution together.
 func TestQueriesKeepToTheRate(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	names := serveNames(t, pair, nstest.ServerAddress, zone("api.bank.example."))
+	names := pair.ServeNames(t, nstest.ServerAddress, nstest.Zone("api.bank.example."))
 	limits := budget.Limits{Connections: 1, RequestsPerSecond: 20, Seconds: 3}
 	r := measure(t.Context(), t, pair, place(t, kubernetes), limits, "api.bank.example", target.AnyFamily)
-	if sent := len(names.queries()); sent > 20*3+1 || sent < 16 {
+	if sent := len(names.Queries()); sent > 20*3+1 || sent < 16 {
 		t.Errorf("%d queries in three seconds, the limit is 20 per second", sent)
 	}
 	if r.Outcome != result.Measured || r.ElapsedSeconds > 3.5 {
@@ -524,8 +552,9 @@ func TestQueriesKeepToTheRate(t *testing.T) {
 
 // Before the resolver's own patience is over nobody knows whether an answer is lost.
 func TestTheTimeLimitCutsOffTheWait(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
-	serveNames(t, pair, nstest.ServerAddress, func(query) [][]byte { return nil })
+	pair.ServeNames(t, nstest.ServerAddress, func(nstest.Query) [][]byte { return nil })
 	limits := quick()
 	limits.Seconds = 1
 	r := measure(t.Context(), t, pair, place(t, kubernetes), limits, "api.bank.example", target.AnyFamily)
@@ -539,28 +568,30 @@ func TestTheTimeLimitCutsOffTheWait(t *testing.T) {
 
 // A server that floods the resolver with what is no answer must not hold it longer than one that is mute.
 func TestAFloodOfGarbageEnds(t *testing.T) {
+	t.Parallel()
 	pair := nstest.New(t)
 	flood := make([][]byte, 20_000)
 	for i := range flood {
 		flood[i] = []byte("garbage")
 	}
-	serveNames(t, pair, nstest.ServerAddress, func(query) [][]byte { return flood })
+	pair.ServeNames(t, nstest.ServerAddress, func(nstest.Query) [][]byte { return flood })
 	limits := quick()
 	limits.Seconds = 2
 	r := measure(t.Context(), t, pair, place(t, hasty), limits, "api.bank.example", target.AnyFamily)
-	if r.Outcome != result.Failed || r.ElapsedSeconds > 3 || value(r.Ignored) < 1000 {
+	if r.Outcome != result.Failed || r.ElapsedSeconds > 3 || value(r.Ignored) < 100 {
 		t.Errorf("%+v, %d ignored", r.Meta, value(r.Ignored))
 	}
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	cause := errors.New("stopped by SIGTERM")
 	r := dns.Measure(stopped(t, cause), budget.New(quick()), place(t, server), "api.bank.example", target.AnyFamily)
 	if r.Outcome != result.Failed || !strings.Contains(r.Cause, "SIGTERM") {
 		t.Errorf("before it began: %+v", r.Meta)
 	}
 	pair := nstest.New(t)
-	serveNames(t, pair, nstest.ServerAddress, func(query) [][]byte { return nil })
+	pair.ServeNames(t, nstest.ServerAddress, func(nstest.Query) [][]byte { return nil })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	timer := time.AfterFunc(300*time.Millisecond, func() { cancel(cause) })
 	defer timer.Stop()

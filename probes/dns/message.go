@@ -9,9 +9,7 @@ import (
 )
 
 const (
-	// maximumUDPBytes is the longest answer over UDP, where longer ones were not agreed on (RFC 1035 section 4.2.1), and
-	// extendedUDPBytes what the C library agrees on (EDNS0, RFC 6891).
-	maximumUDPBytes  = 512
+	// extendedUDPBytes is the longest answer over UDP that the C library agrees on (EDNS0, RFC 6891).
 	extendedUDPBytes = 1200
 	// maximumTCPBytes is the longest answer of all.
 	maximumTCPBytes = 1<<16 - 1

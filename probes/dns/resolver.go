@@ -121,7 +121,9 @@ func (r *rejection) passing() bool {
 }
 
 // over says whether it is not the servers but this run that ended something.
-func over(err error) bool { return errors.Is(err, budget.ErrSeconds) || errors.Is(err, budget.ErrStopped) }
+func over(err error) bool {
+	return errors.Is(err, budget.ErrSeconds) || errors.Is(err, budget.ErrStopped)
+}
 
 // ask asks the servers for one full name, one after the other and all of them several times, until one answers.
 func (r *resolver) ask(ctx context.Context, name string) ([]*answer, error) {

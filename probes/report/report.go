@@ -31,6 +31,9 @@ func Write(w io.Writer, r result.Result) error {
 	for _, sentence := range inShort(r) {
 		t.line("  - %s", sentence)
 	}
+	if d := r.Measurements.DNS; d != nil {
+		t.dns(*d)
+	}
 	if h := r.Measurements.Handshake; h != nil {
 		t.handshake(*h)
 	}

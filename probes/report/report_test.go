@@ -23,6 +23,15 @@ func results() map[string]result.Result {
 			Host:  result.Host{Kernel: "6.18.44", Sysctls: map[string]string{"net.ipv4.ip_local_port_range": "32768 60999", "net.ipv4.ip_local_reserved_ports": ""}},
 			Spent: result.Spent{Connections: 111, Requests: 1100, BytesSent: 9100, BytesReceived: 143000},
 			Measurements: result.Measurements{
+				DNS: &result.DNS{
+					Meta:                   result.Meta{Outcome: result.Measured, Samples: 20, ElapsedSeconds: 2.1},
+					ResolveMicroseconds:    &result.Distribution{Min: 1000, P50: 1200, P90: 1400, P99: 5001900, Max: 5001900, P50Low: new(1100.0), P50High: new(1300.0)},
+					NeededMicroseconds:     &result.Distribution{Min: 300, P50: 320, P90: 400, P99: 500, Max: 500},
+					SearchListMicroseconds: new(880.0), FullName: "payments.shop.svc.cluster.local.", QueriesPerName: new(6), QueriesNeeded: new(2),
+					Queries: new(81), Lost: new(1), Negative: new(40), Rejected: new(0), Truncated: new(2), Ignored: new(0),
+					TimeToLiveSeconds: new(5), Aliases: new(0), Servers: []string{"10.96.0.10"}, Ndots: new(5), TimeoutSeconds: new(5), Attempts: new(2),
+					Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+				},
 				Handshake: &result.Handshake{
 					Meta:                  result.Meta{Outcome: result.Measured, Samples: 67, ElapsedSeconds: 1.44},
 					ConnectMicroseconds:   &result.Distribution{Min: 61.5, P50: 93.25, P90: 120, P99: 301.125, Max: 410, P50Low: new(90.5), P50High: new(95.75), Histogram: []int{1, 4, 20, 22, 9, 4, 0, 0, 3, 0, 0, 1}},
@@ -191,6 +200,14 @@ func results() map[string]result.Result {
 			Host:  result.Host{Kernel: "6.18.44"},
 			Spent: result.Spent{Connections: 3}, Statuses: map[string]int{"200": 4, "503": 1},
 			Measurements: result.Measurements{
+				DNS: &result.DNS{
+					Meta: result.Meta{
+						Outcome: result.Failed, Errors: 3, ElapsedSeconds: 6,
+						Cause: "3 errors in a row, the last: the name server 10.96.0.10:53 answered SERVFAIL for api.bank.example.",
+					},
+					QueriesPerName: new(4), Queries: new(12), Lost: new(0), Negative: new(0), Rejected: new(12), Truncated: new(0), Ignored: new(3),
+					Servers: []string{"10.96.0.10", "10.96.0.11"}, Ndots: new(1), TimeoutSeconds: new(5), Attempts: new(2),
+				},
 				Handshake: &result.Handshake{
 					Meta: result.Meta{Outcome: result.Failed, Errors: 3, Cause: "3 errors in a row, the last: connect: connection refused"},
 					TLS:  &result.TLS{Version: "TLS 1.2", ResumptionOffered: new(false), CertificateExpires: "2027-01-31T00:00:00Z"},

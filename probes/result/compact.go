@@ -10,14 +10,19 @@ import (
 // significantDigits that a message keeps of a figure with a fraction. No figure of a probe is known better.
 const significantDigits = 4
 
-// compact renders r as JSON with its figures rounded, without histograms, and with its ladders cut to the rungs that matter,
-// since a message has little room.
+// compact renders r as JSON with its figures rounded, without histograms, its ladders cut to the rungs that matter, and
+// without the resolver's configuration and what another figure sums up, since a message has little room.
 func compact(r Result) ([]byte, error) {
 	r.Measurements.Idle = r.Measurements.Idle.shorter()
 	if w := r.Measurements.WebSocket; w != nil {
 		shorter := *w
 		shorter.Idle = w.Idle.shorter()
 		r.Measurements.WebSocket = &shorter
+	}
+	if dns := r.Measurements.DNS; dns != nil {
+		shorter := *dns
+		shorter.NeededMicroseconds, shorter.Servers, shorter.Search, shorter.Attempts = nil, nil, nil, nil
+		r.Measurements.DNS = &shorter
 	}
 	text, err := json.Marshal(r)
 	if err != nil {

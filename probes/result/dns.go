@@ -7,9 +7,12 @@ type DNS struct {
 	Meta
 	// ResolveMicroseconds is the time to resolve the name as the C library does: search list, ndots, both families.
 	ResolveMicroseconds *Distribution `json:"resolveMicroseconds,omitempty"`
-	// NeededMicroseconds is the time to resolve FullName, sampled in turn with the above: what the search list costs is the
-	// difference. Absent if the name as it is given is asked for first and found.
+	// NeededMicroseconds is the time to resolve FullName, sampled in turn with the above. Absent if the name as it is given
+	// is asked for first and found.
 	NeededMicroseconds *Distribution `json:"neededMicroseconds,omitempty"`
+	// SearchListMicroseconds is what the walk along the search list costs a resolution: the difference of the two medians.
+	// Zero if they do not differ beyond doubt. Absent if there is no walk.
+	SearchListMicroseconds *float64 `json:"searchListMicroseconds,omitempty"`
 	// FullName is the name that has the addresses, with its final dot, as the search list completes it.
 	FullName string `json:"fullName,omitempty"`
 	// QueriesPerName is the number of queries that one resolution sends (search list, ndots, two families); the median.

@@ -122,6 +122,16 @@ func TestDefaultMeasurementsFit(t *testing.T) {
 		Version: "TLS 1.3", ALPN: "http/1.1", FullMicroseconds: distribution(), ResumedMicroseconds: distribution(),
 		ResumptionOffered: new(true), Resumed: new(123), ResumptionsTried: new(123), CertificateExpires: "2027-01-31T00:00:00Z", CertificateBegins: "2026-11-02T00:00:00Z",
 	}
+	r.Measurements.DNS = &DNS{
+		Meta: meta, ResolveMicroseconds: distribution(), NeededMicroseconds: distribution(), SearchListMicroseconds: new(12345.678), FullName: "payments.shop.svc.cluster.local.",
+		QueriesPerName: new(6), QueriesNeeded: new(2), Queries: new(180), Lost: new(12), Negative: new(80), Rejected: new(12), Truncated: new(0), Ignored: new(0),
+		TimeToLiveSeconds: new(30), Aliases: new(0), Servers: []string{"10.96.0.10"}, Ndots: new(5), TimeoutSeconds: new(5), Attempts: new(2),
+		Search: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "eu-west-1.compute.internal"},
+	}
+	r.Measurements.Identity = &Identity{
+		Meta: meta, ClientLocal: "10.244.101.102:40000", ClientRemote: "10.96.101.102:8443", ServerLocal: "10.244.103.104:8443", ServerRemote: "10.244.101.102:40000",
+		SourceTranslated: new(false), DestinationTranslated: new(true),
+	}
 	ladder := &Ladder{}
 	for i := range 15 {
 		ladder.Rungs = append(ladder.Rungs, Rung{Seconds: 12.5 * float64(i+1), Alive: 1})
