@@ -172,6 +172,33 @@ func (b *Budget) Turn(ctx context.Context, connect bool) error {
 	return nil
 }
 
+// TryTurn is Turn for those who must not wait because they listen to several connections: it gives a turn if one may begin
+// now, and else says how long until then.
+func (b *Budget) TryTurn(ctx context.Context, connect bool) (wait time.Duration, err error) {
+	if err := stopped(ctx); err != nil {
+		return 0, err
+	}
+	begin, err := b.next(connect)
+	if err != nil {
+		return 0, err
+	}
+	if !begin.Before(b.End()) {
+		return 0, ErrSeconds
+	}
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	now := time.Now()
+	// Another may have had the turn meanwhile.
+	if wait := b.nextTurn.Sub(now); wait > 0 {
+		return wait, nil
+	}
+	b.nextTurn = now.Add(b.pause)
+	if connect {
+		b.spent.Connections++
+	}
+	return 0, nil
+}
+
 // next says when the next turn may begin, if there is one.
 func (b *Budget) next(connect bool) (time.Time, error) {
 	b.lock.Lock()

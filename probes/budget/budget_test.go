@@ -71,6 +71,47 @@ func TestRateHoldsAfterDelays(t *testing.T) {
 	})
 }
 
+// A turn that nobody waits for is given by the same rules, and says how long it would be to wait.
+func TestTryTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Limits{Connections: 2, RequestsPerSecond: 10, Seconds: 1})
+		if wait, err := b.TryTurn(t.Context(), true); wait != 0 || err != nil {
+			t.Fatalf("the first turn: %v, %v", wait, err)
+		}
+		time.Sleep(30 * time.Millisecond)
+		if wait, err := b.TryTurn(t.Context(), true); wait != 70*time.Millisecond || err != nil || b.Spent().Connections != 1 {
+			t.Errorf("too early: %v, %v, %d connections", wait, err, b.Spent().Connections)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if wait, err := b.TryTurn(t.Context(), true); wait != 0 || err != nil || b.Spent().Connections != 2 {
+			t.Errorf("the second: %v, %v, %d connections", wait, err, b.Spent().Connections)
+		}
+		// No burst follows the delay.
+		if wait, err := b.TryTurn(t.Context(), false); wait != 100*time.Millisecond || err != nil {
+			t.Errorf("at once after it: %v, %v", wait, err)
+		}
+		if _, err := b.TryTurn(t.Context(), true); !errors.Is(err, ErrConnections) {
+			t.Errorf("a third connection: %v", err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if _, err := b.TryTurn(t.Context(), false); !errors.Is(err, ErrSeconds) {
+			t.Errorf("after the time: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.TryTurn(ctx, false); !errors.Is(err, ErrStopped) {
+			t.Errorf("stopped: %v", err)
+		}
+		broken := New(Limits{Connections: 1, RequestsPerSecond: 10, Seconds: 1})
+		for range MaximumErrorsInRow {
+			broken.Note(errors.New("broken"))
+		}
+		if _, err := broken.TryTurn(t.Context(), false); !errors.Is(err, ErrErrors) {
+			t.Errorf("after three errors: %v", err)
+		}
+	})
+}
+
 func TestTimeEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Limits{Connections: 9, RequestsPerSecond: 1, Seconds: 3})

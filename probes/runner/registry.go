@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/http2"
 	"github.com/connpolicy/connpolicy/probes/identity"
 	"github.com/connpolicy/connpolicy/probes/idle"
+	"github.com/connpolicy/connpolicy/probes/parallel"
 	"github.com/connpolicy/connpolicy/probes/pipelining"
 	"github.com/connpolicy/connpolicy/probes/push"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -154,6 +156,21 @@ func Measurements() []Measurement {
 			},
 		},
 		{
+			Name:      "parallel",
+			Does:      "what 1, 2, 4, 8… connections at once gain, and from where on more gain nothing",
+			Costs:     "up to 64 connections, and requests at nine tenths of its own limit (--limit-parallel-rps) until the target is full",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    parallelWeight,
+			OnlyNamed: true,
+			allowance: func(b *budget.Budget, limits budget.Limits, share float64) {
+				b.Pace(parallelPerSecond(limits))
+				b.Allow(share)
+			},
+			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
+				m.Parallel = new(parallel.Measure(ctx, peer, parallelPerSecond(config.Limits)))
+			},
+		},
+		{
 			Name:      "closing",
 			Does:      "whether a half-closed connection is answered, and whether the server's close destroys responses under way",
 			Costs:     "7 connections with up to 2 requests each; servers log some of them as aborted by the client",
@@ -242,3 +259,11 @@ const (
 
 // pushWeight lets messages come, one a second in many a service, by each of the ways.
 const pushWeight = 5
+
+// parallelWeight lets it see, of twenty seconds, four levels.
+const parallelWeight = 6
+
+// parallelPerSecond is the limit of requests per second of that measurement.
+func parallelPerSecond(limits budget.Limits) int {
+	return cmp.Or(limits.ParallelRequestsPerSecond, limits.RequestsPerSecond)
+}
