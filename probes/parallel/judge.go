@@ -14,6 +14,10 @@ const (
 	followedShare = 0.9
 	// mostLatency is by what a median may grow over that of one connection.
 	mostLatency = 1.5
+	// mostBusy is how much of the time the probe's own thread may be at work, and mostDelayed how much of it the thread may
+	// wait for a processor, before what it sees may be its own doing.
+	mostBusy    = 0.7
+	mostDelayed = 0.1
 	// blocks of a level are what its rate of answers is known from, and how well.
 	blocks = 10
 )
@@ -24,6 +28,7 @@ const (
 	stoppedByLatency = "latency"
 	stoppedByErrors  = "errors"
 	stoppedByLimit   = "limit"
+	stoppedByProbe   = "probe"
 )
 
 // figures are what a level showed. Times are in microseconds, rates per second.
@@ -33,15 +38,18 @@ type figures struct {
 	rateLow, rateHigh float64
 	p50, p99          float64
 	p50Low, p50High   float64
+	// busy is the share of the time that the probe's thread was at work, delayed that in which it waited for a processor.
+	busy, delayed float64
 }
 
 // figures sums a level up. It returns false if there are too few answers to know anything.
 func (l *level) figures() (figures, bool) {
-	f := figures{offered: float64(time.Second) / float64(l.interval)}
+	f := figures{offered: float64(l.taken) / l.length.Seconds()}
 	times := stats.Summarise(l.took)
 	if times == nil || times.P50Low == nil {
 		return figures{}, false
 	}
+	f.busy, f.delayed = 1-l.waited.Seconds()/l.length.Seconds(), l.delayed.Seconds()/l.length.Seconds()
 	f.p50, f.p99, f.p50Low, f.p50High = times.P50, times.P99, *times.P50Low, *times.P50High
 	var counts [blocks]float64
 	var first, last time.Duration
@@ -72,12 +80,16 @@ func (l *level) figures() (figures, bool) {
 // empty if they may be. single is what one connection showed, before what half as many did.
 //
 // Answers that keep up with what is due are a gain, since more was due than before. Only where they do not, the rates
-// themselves decide, and a difference within their noise is none.
+// themselves decide, and a difference within their noise is none. A probe that has more to do than it can says so instead.
 func judge(single, before, this figures) string {
+	noGain := this.answered < followedShare*this.offered && this.rateLow <= before.rateHigh
+	late := this.p50Low > mostLatency*single.p50High
 	switch {
-	case this.answered < followedShare*this.offered && this.rateLow <= before.rateHigh:
+	case (noGain || late) && (this.busy > mostBusy || this.delayed > mostDelayed):
+		return stoppedByProbe
+	case noGain:
 		return stoppedByKnee
-	case this.p50Low > mostLatency*single.p50High:
+	case late:
 		return stoppedByLatency
 	}
 	return ""

@@ -19,6 +19,10 @@ func TestJudge(t *testing.T) {
 		"a little more, but much later":     {single, figures{offered: 160, answered: 100, rateLow: 98, rateHigh: 102, p50Low: 400_000}, stoppedByLatency},
 		"all, but later":                    {single, figures{offered: 160, answered: 160, rateLow: 155, rateHigh: 165, p50Low: 15_400}, stoppedByLatency},
 		"a little later, and not for sure":  {single, figures{offered: 160, answered: 160, rateLow: 155, rateHigh: 165, p50: 15_400, p50Low: 15_200}, ""},
+		"no more, for want of the probe":    {single, figures{offered: 160, answered: 84, rateLow: 80, rateHigh: 90, p50Low: 400_000, busy: 0.9}, stoppedByProbe},
+		"later, for want of the probe":      {single, figures{offered: 160, answered: 160, p50Low: 15_400, busy: 0.9}, stoppedByProbe},
+		"later, for want of a processor":    {single, figures{offered: 160, answered: 160, p50Low: 15_400, delayed: 0.2}, stoppedByProbe},
+		"as soon, by a busy probe":          {single, figures{offered: 160, answered: 160, p50Low: 9_950, busy: 0.9}, ""},
 		"nothing was answered within level": {single, figures{offered: 160, p50Low: 2_000_000}, stoppedByKnee},
 	} {
 		if got := judge(single, c.before, c.this); got != c.want {
@@ -35,7 +39,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
-	l := &level{interval: 10 * time.Millisecond, length: 2 * time.Second}
+	l := &level{taken: 200, interval: 10 * time.Millisecond, length: 2 * time.Second, waited: 1500 * time.Millisecond}
 	for i := range 200 {
 		l.answers = append(l.answers, time.Duration(i)*l.interval+5*time.Millisecond)
 		l.took = append(l.took, 5000)
@@ -45,7 +49,7 @@ func TestFigures(t *testing.T) {
 		l.answers = append(l.answers, l.length+time.Millisecond)
 	}
 	f, enough := l.figures()
-	if !enough || f.offered != 100 || math.Abs(f.answered-100) > 1e-9 || f.rateLow != 100 || f.rateHigh != 100 || f.p50 != 5000 || f.p50Low != 5000 {
+	if !enough || f.offered != 100 || math.Abs(f.answered-100) > 1e-9 || f.rateLow != 100 || f.rateHigh != 100 || f.p50 != 5000 || f.p50Low != 5000 || f.busy != 0.25 {
 		t.Errorf("%+v, %v", f, enough)
 	}
 	few := &level{interval: time.Second, length: 2 * time.Second, took: []float64{1, 2, 3, 4, 5}}

@@ -24,7 +24,8 @@ type lane struct {
 	connection *exchange.Connection // nil: none is open
 	carried    int                  // responses on it
 
-	// busy: a request was sent, that was due at a time, and its response is not there.
+	// busy: a request was sent, and its response is not there. due is when it should have been, had the target had a lane
+	// for it.
 	busy      bool
 	due, sent time.Time
 
@@ -49,9 +50,10 @@ func (l *lane) open(ctx context.Context) error {
 	return nil
 }
 
-// send sends a request that was due at a time. The caller has a turn for it.
-func (l *lane) send(ctx context.Context, due time.Time) error {
-	l.busy, l.due, l.sent = true, due, time.Now()
+// send sends a request that has waited for a lane. The caller has a turn for it.
+func (l *lane) send(ctx context.Context, waited time.Duration) error {
+	now := time.Now()
+	l.busy, l.due, l.sent = true, now.Add(-waited), now
 	return l.connection.Send(ctx, *l.peer.Request)
 }
 

@@ -31,15 +31,23 @@ type level struct {
 	length   time.Duration
 
 	began time.Time
+	// closed: the time is over, and nothing more is sent.
+	closed bool
 	// taken is how many of the requests that are due were taken up. Those whose connection was ended under them wait in
 	// again, with the times that they were due at.
 	taken int
 	again []time.Time
 
-	// answers are the times of the responses after began, took the times from when they were due, in microseconds. Those that
-	// were due and still waited at the end are in took alone, with the time that they had waited until then.
+	// freeSince is since when there has been a free lane; zero: there is none. What is late while there is one is late by
+	// the probe's own doing, its limit or its thread's, and is not counted to the target.
+	freeSince time.Time
+
+	// answers are the times of the responses after began, took what they took with the wait for a free lane from when they
+	// were due, in microseconds. Those that still waited for a lane at the end are in took alone, with their wait until then.
 	answers []time.Duration
 	took    []float64
+	// waited is how long the thread had nothing to do, delayed how long it had and got no processor.
+	waited, delayed time.Duration
 	// failure ended the level early.
 	failure error
 	errors  int
@@ -48,6 +56,7 @@ type level struct {
 // run makes the load. The calling goroutine is locked to its thread.
 func (l *level) run(ctx context.Context, b *budget.Budget) {
 	l.began = time.Now()
+	l.freeSince = l.began
 	for {
 		wait, goOn := l.step(ctx, b)
 		if !goOn {
@@ -58,8 +67,14 @@ func (l *level) run(ctx context.Context, b *budget.Budget) {
 			break
 		}
 	}
-	end := l.began.Add(l.length)
-	for due := l.due(); due.Before(end) && l.failure == nil; due = l.due() {
+}
+
+// close counts what still waits for a lane when the time is over.
+func (l *level) close(end time.Time) {
+	if !l.freeSince.IsZero() {
+		return
+	}
+	for due := l.due(); due.Before(end); due = l.due() {
 		l.took = append(l.took, microseconds(end.Sub(due)))
 		l.takeUp()
 	}
@@ -86,12 +101,17 @@ func (l *level) takeUp() {
 func (l *level) step(ctx context.Context, b *budget.Budget) (wait time.Duration, goOn bool) {
 	now := time.Now()
 	end := l.began.Add(l.length)
-	if l.failure == nil && now.Before(end) {
+	switch {
+	case l.failure != nil || l.closed:
+	case now.Before(end):
 		wait, err := l.send(ctx, b, now)
 		if err == nil {
 			return min(wait, time.Until(end)), true
 		}
 		l.fail(err)
+	default:
+		l.close(end)
+		l.closed = true
 	}
 	// What is under way is waited for, whatever ended the level, but not beyond the run's own end.
 	left := time.Until(b.End())
@@ -112,6 +132,7 @@ func (l *level) send(ctx context.Context, b *budget.Budget, now time.Time) (wait
 		}
 		free := l.free()
 		if free == nil {
+			l.freeSince = time.Time{}
 			return exchange.Timeout, nil
 		}
 		if wait, err := b.TryTurn(ctx, free.connection == nil); wait > 0 || err != nil {
@@ -123,7 +144,8 @@ func (l *level) send(ctx context.Context, b *budget.Budget, now time.Time) (wait
 				return 0, err
 			}
 		}
-		if err := free.send(ctx, due); err != nil {
+		waited := max(0, l.freeSince.Sub(due))
+		if err := free.send(ctx, waited); err != nil {
 			return 0, err
 		}
 	}
@@ -155,11 +177,13 @@ func (l *level) listen(ctx context.Context, wait time.Duration) error {
 			watched = append(watched, tcpconn.Watched{Conn: lane.connection.TCP(), ForData: lane.busy})
 		}
 	}
+	asleep := time.Now()
 	events, err := tcpconn.Poll(ctx, watched, max(0, wait))
 	if err != nil {
 		return err
 	}
 	now := time.Now()
+	l.waited += now.Sub(asleep)
 	for i, lane := range open {
 		switch {
 		case lane.busy && (events[i].Readable || events[i].Ended != nil):
@@ -180,6 +204,9 @@ func (l *level) take(lane *lane) {
 	due, carried := lane.due, lane.carried
 	a := lane.listen()
 	now := time.Now()
+	if !lane.busy && l.freeSince.IsZero() {
+		l.freeSince = now
+	}
 	switch {
 	case a.err != nil && carried > 0 && (errors.Is(a.err, io.EOF) || exchange.WasReset(a.err)):
 		// The server ended the connection while the request was on its way, as it may (RFC 9112 section 9.3.1).

@@ -25,10 +25,12 @@ const (
 	mostConnections = 64
 	// busyShare is the part of the time that each connection is meant to be in use: enough to fill a server that has fewer
 	// workers, and so little that what a stall has dammed up drains soon.
-	busyShare = 0.7
+	busyShare = 0.6
 	// limitShare is the part of the limit of requests per second that is used, so that a turn that came late delays none of
 	// those after it.
 	limitShare = 0.9
+	// leastMore is by what more must be due for more connections to be tried.
+	leastMore = 1.1
 	// A level takes levelLength, or as long as levelRequests need, but no longer than longestLevel.
 	levelLength   = 2 * time.Second
 	levelRequests = 40
@@ -43,21 +45,25 @@ const (
 var errNotKept = errors.New("the server ends every connection after one request, so that none can be kept in use")
 
 // Measure climbs from one connection to as many as gain, or as the limits allow. perSecond is the limit of requests per
-// second. The calling goroutine is locked to its thread.
-func Measure(ctx context.Context, peer *exchange.Peer, perSecond int) result.Parallel {
-	m := &measurement{peer: peer, course: exchange.Course{Began: time.Now()}, most: limitShare * float64(perSecond)}
+// second, runDelay how long the calling thread has waited for a processor so far. The calling goroutine is locked to that
+// thread.
+func Measure(ctx context.Context, peer *exchange.Peer, perSecond int, runDelay func() (time.Duration, error)) result.Parallel {
+	m := &measurement{peer: peer, runDelay: runDelay, course: exchange.Course{Began: time.Now()}, most: limitShare * float64(perSecond)}
 	defer m.drop()
 	defer punctual()()
-	if alone, err := m.alone(ctx); err == nil {
+	alone, err := m.alone(ctx)
+	if err == nil {
 		m.perConnection = busyShare * float64(time.Second) / float64(alone)
-		m.climb(ctx)
-	} else {
-		m.stopBy(err)
+		err = m.climb(ctx)
 	}
+	m.stopBy(err)
 	r := m.r
 	r.Meta = m.course.Conclude()
-	if errors.Is(m.course.LastError, errNotKept) {
-		r.Outcome, r.Cause, r.StoppedBy = result.Unsupported, errNotKept.Error(), ""
+	switch {
+	case errors.Is(err, errNotKept):
+		r.Outcome, r.Cause, r.StoppedBy = result.Unsupported, err.Error(), ""
+	case errors.Is(err, errUnsteady):
+		r.Outcome, r.Cause = result.Failed, err.Error()
 	}
 	return r
 }
@@ -71,9 +77,10 @@ func punctual() (undo func()) {
 }
 
 type measurement struct {
-	peer   *exchange.Peer
-	course exchange.Course
-	r      result.Parallel
+	peer     *exchange.Peer
+	runDelay func() (time.Duration, error)
+	course   exchange.Course
+	r        result.Parallel
 
 	// most is the highest rate of requests, perConnection what is due for each connection, both per second.
 	most, perConnection float64
@@ -121,38 +128,52 @@ func (m *measurement) alone(ctx context.Context) (time.Duration, error) {
 }
 
 // climb goes from level to level.
-func (m *measurement) climb(ctx context.Context) {
-	var single, before figures
-	for connections := 1; connections <= mostConnections; connections *= 2 {
-		offered := m.offered(connections)
-		if connections > 1 && offered <= before.offered {
-			break
-		}
+func (m *measurement) climb(ctx context.Context) error {
+	single, err := m.single(ctx)
+	if err != nil {
+		return err
+	}
+	before := single
+	for connections := 2; connections <= mostConnections && m.offered(connections) > leastMore*m.offered(connections/2); connections *= 2 {
 		this, err := m.level(ctx, connections)
 		if err != nil {
-			m.stopBy(err)
-			return
-		}
-		if connections == 1 {
-			single, before = this, this
-			continue
+			return err
 		}
 		why := judge(single, before, this)
 		if why != "" {
 			if single, this, err = m.lookAgain(ctx, single, connections); err != nil {
-				m.stopBy(err)
-				return
+				return err
 			}
 			why = judge(single, before, this)
 		}
 		if why != "" {
-			m.r.StoppedBy, m.r.Knee = why, new(connections/2)
-			return
+			m.r.StoppedBy = why
+			if why != stoppedByProbe {
+				m.r.Knee = new(connections / 2)
+			}
+			return nil
 		}
 		before = this
 	}
 	m.r.StoppedBy = stoppedByLimit
+	return nil
 }
+
+// single is the first level. Where one connection does not keep up with what is due for it, since some requests take much
+// longer than that in the middle, less is.
+func (m *measurement) single(ctx context.Context) (figures, error) {
+	for range 3 {
+		f, err := m.level(ctx, 1)
+		if err != nil || f.answered >= followedShare*f.offered {
+			return f, err
+		}
+		m.perConnection /= 2
+	}
+	return figures{}, errUnsteady
+}
+
+// errUnsteady: there is no rate that one connection keeps up with.
+var errUnsteady = errors.New("the times of requests on one connection differ too much for a steady load")
 
 // offered is how many requests per second are due with so many connections.
 func (m *measurement) offered(connections int) float64 {
@@ -229,7 +250,12 @@ func (m *measurement) run(ctx context.Context, connections int) (*level, error) 
 			return nil, err
 		}
 	}
+	before, errBefore := m.runDelay()
 	l.run(ctx, m.peer.Budget)
+	// A kernel that does not tell leaves it at zero.
+	if after, err := m.runDelay(); err == nil && errBefore == nil {
+		l.delayed = after - before
+	}
 	m.course.Samples += len(l.answers)
 	return l, nil
 }
@@ -251,10 +277,11 @@ func (m *measurement) fits(l *level) error {
 	return nil
 }
 
-// stopBy says why the climb ends.
+// stopBy says why the climb ended, if it was not of its own accord.
 func (m *measurement) stopBy(err error) {
 	var refused *refusal
 	switch {
+	case err == nil:
 	case errors.As(err, &refused):
 		m.r.StoppedBy = refused.Error()
 		if len(m.r.Levels) == 0 {
@@ -262,6 +289,8 @@ func (m *measurement) stopBy(err error) {
 		}
 	case errors.Is(err, errFew):
 		m.r.StoppedBy = stoppedByLimit
+		m.course.Failed(err)
+	case errors.Is(err, errUnsteady):
 		m.course.Failed(err)
 	case errors.Is(err, budget.ErrSeconds), errors.Is(err, budget.ErrConnections):
 		m.r.StoppedBy = stoppedByLimit

@@ -61,6 +61,9 @@ func Write(w io.Writer, r result.Result) error {
 	if p := r.Measurements.Pipelining; p != nil {
 		t.pipelining(*p)
 	}
+	if p := r.Measurements.Parallel; p != nil {
+		t.parallel(*p)
+	}
 	if c := r.Measurements.Closing; c != nil {
 		t.closing(*c)
 	}

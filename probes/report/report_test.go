@@ -67,6 +67,15 @@ func results() map[string]result.Result {
 					PipelinedMicroseconds: &result.Distribution{Min: 100, P50: 200, P90: 300, P99: 400, Max: 500},
 					SerialMicroseconds:    &result.Distribution{Min: 400, P50: 800, P90: 900, P99: 900, Max: 950},
 				},
+				Parallel: &result.Parallel{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 900, ElapsedSeconds: 11}, StoppedBy: "latency", Knee: new(2),
+					SingleAgainMicroseconds: new(20400.0),
+					Levels: []result.ParallelLevel{
+						{Connections: 1, OfferedPerSecond: 35, RequestsPerSecond: 35, P50Microseconds: 20500, P99Microseconds: 23000},
+						{Connections: 2, OfferedPerSecond: 70, RequestsPerSecond: 70, P50Microseconds: 20500, P99Microseconds: 24000},
+						{Connections: 4, OfferedPerSecond: 140, RequestsPerSecond: 98, P50Microseconds: 310000, P99Microseconds: 600000},
+					},
+				},
 				Closing: &result.Closing{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(true), UnreadDataLost: new(false),
 					Truncated: new(false), LingerSeconds: new(1.02),
@@ -225,6 +234,10 @@ func results() map[string]result.Result {
 				},
 				Pipelining: &result.Pipelining{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 1, ElapsedSeconds: 1}, Verdict: result.PipeliningOutOfOrder, Answered: &result.Count{Got: 1, Of: 4},
+				},
+				Parallel: &result.Parallel{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 70, ElapsedSeconds: 3}, StoppedBy: "status 503",
+					Levels: []result.ParallelLevel{{Connections: 1, OfferedPerSecond: 35, RequestsPerSecond: 35, P50Microseconds: 20500, P99Microseconds: 23000, Errors: 1}},
 				},
 				Closing: &result.Closing{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(false), UnreadDataLost: new(true), Truncated: new(true),

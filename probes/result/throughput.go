@@ -63,7 +63,8 @@ type Parallel struct {
 	// Knee is the highest number of connections that gained: more did not bring more answers beyond the noise, or the median
 	// time beyond doubt above 1.5 times that of one connection. Nil if it was not reached.
 	Knee *int `json:"knee,omitempty"`
-	// StoppedBy says what ended the climb: knee, latency, errors, status 429, status 503, limit.
+	// StoppedBy says what ended the climb: knee, latency, errors, status 429, status 503, limit, or probe, where the probe
+	// itself had no time for more.
 	StoppedBy string `json:"stoppedBy,omitempty"`
 	// SingleAgainMicroseconds is the median time with one connection, looked at once more after a level that seemed to be
 	// too slow: a noise that has grown is none of the load's doing. Absent if no level did.
@@ -76,8 +77,9 @@ type ParallelLevel struct {
 	// OfferedPerSecond is the rate of requests that were due, RequestsPerSecond the rate of the answers.
 	OfferedPerSecond  float64 `json:"offeredPerSecond"`
 	RequestsPerSecond float64 `json:"requestsPerSecond"`
-	// P50Microseconds and P99Microseconds are counted from the moment that a request was due. A request that waited for a
-	// free connection until the end counts with what it had waited, which is less than it would have taken.
+	// P50Microseconds and P99Microseconds are counted from the moment that a request was due, less what the probe itself was
+	// late. A request that waited for a free connection until the end counts with what it had waited, which is less than it
+	// would have taken.
 	P50Microseconds float64 `json:"p50Microseconds"`
 	P99Microseconds float64 `json:"p99Microseconds"`
 	Errors          int     `json:"errors,omitempty"`

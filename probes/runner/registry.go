@@ -167,7 +167,7 @@ func Measurements() []Measurement {
 				b.Allow(share)
 			},
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
-				m.Parallel = new(parallel.Measure(ctx, peer, parallelPerSecond(config.Limits)))
+				m.Parallel = new(parallel.Measure(ctx, peer, parallelPerSecond(config.Limits), config.Proc.RunDelay))
 			},
 		},
 		{
