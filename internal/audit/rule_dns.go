@@ -37,9 +37,7 @@ func judgeSearchList(in Input) judgement {
 			return pass(fmt.Sprintf("Resolving %s sends %d queries, no more than it needs.", host(p), *d.QueriesPerName), dnsEvidence(d))
 		}
 		seen := fmt.Sprintf("Resolving %s sends %d queries, where %d would do", host(p), *d.QueriesPerName, *d.QueriesNeeded)
-		if d.Ndots != nil {
-			seen += fmt.Sprintf(" (ndots %d, %d search domains)", *d.Ndots, len(d.Search))
-		}
+		seen += resolverOptions(d)
 		evidence := dnsEvidence(d)
 		if rate, known := busiest(in); known && rate < rarelyPerSecond {
 			return pass(fmt.Sprintf("%s, but the workload's pods open at most %s connections a second each.", seen, figure.Rate(rate)), evidence)
@@ -58,6 +56,17 @@ func judgeSearchList(in Input) judgement {
 		}
 		return fail(Info, seen+".", evidence, 0)
 	})
+}
+
+// resolverOptions tells what makes the queries many. A message of the probe leaves out the search list.
+func resolverOptions(d *result.DNS) string {
+	switch {
+	case d.Ndots == nil:
+		return ""
+	case len(d.Search) == 0:
+		return fmt.Sprintf(" (ndots %d)", *d.Ndots)
+	}
+	return fmt.Sprintf(" (ndots %d, %d search domains)", *d.Ndots, len(d.Search))
 }
 
 // serviceSuffix ends the names that Services are probed by, without the cluster's domain, which the operator does not know.

@@ -12,9 +12,9 @@ import (
 func inShort(r result.Result) []string {
 	m := r.Measurements
 	sentences := slices.Concat(
-		shortOfOutcomes(r), shortOfHandshake(m.Handshake, m.Reuse), shortOfReuse(m.Reuse), shortOfIdle(m.Idle),
-		shortOfWebSocket(m.WebSocket), shortOfPush(m.Push),
-		shortOfTransfers(m.SlowStart, m.SmallWrites), shortOfClosing(m.Pipelining, m.Closing), shortOfBacklog(m.Backlog))
+		shortOfOutcomes(r), shortOfName(m.DNS), shortOfHandshake(m.Handshake, m.Reuse), shortOfReuse(m.Reuse), shortOfIdle(m.Idle),
+		shortOfWebSocket(m.WebSocket), shortOfPush(m.Push), shortOfTransfers(m.SlowStart, m.SmallWrites), shortOfParallel(m.Parallel),
+		shortOfClosing(m.Pipelining, m.Closing), shortOfBacklog(m.Backlog))
 	if len(sentences) == 0 {
 		return []string{"Nothing stood out in what was measured."}
 	}
@@ -43,6 +43,33 @@ func shortOfOutcomes(r result.Result) []string {
 		}
 	}
 	return sentences
+}
+
+func shortOfName(d *result.DNS) []string {
+	if d == nil {
+		return nil
+	}
+	var sentences []string
+	if d.Lost != nil && *d.Lost > 0 && d.TimeoutSeconds != nil {
+		sentences = append(sentences, fmt.Sprintf(
+			"Name servers gave no answer to %d of %d queries, and each time a client waits %d s: see to that first (Name).", *d.Lost, *d.Queries, *d.TimeoutSeconds))
+	}
+	if costs := d.SearchListMicroseconds; costs != nil && *costs > 0 && d.FullName != "" {
+		sentences = append(sentences, fmt.Sprintf(
+			"Resolving the name takes %.0f µs longer than %s would, for the search list's sake: clients that resolve it often should use that (Name).", *costs, d.FullName))
+	}
+	return sentences
+}
+
+func shortOfParallel(p *result.Parallel) []string {
+	switch {
+	case p == nil:
+	case p.Knee != nil:
+		return []string{fmt.Sprintf("%d connections at once are as many as gain anything: bound clients' pools by that (Parallel connections).", *p.Knee)}
+	case strings.HasPrefix(p.StoppedBy, "status ") && len(p.Levels) > 0:
+		return []string{fmt.Sprintf("The server had enough and said %s, with connections at once: %d (Parallel connections).", p.StoppedBy, p.Levels[len(p.Levels)-1].Connections)}
+	}
+	return nil
 }
 
 func shortOfHandshake(h *result.Handshake, reuse *result.Reuse) []string {
