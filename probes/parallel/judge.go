@@ -14,10 +14,12 @@ const (
 	followedShare = 0.9
 	// mostLatency is by what a median may grow over that of one connection.
 	mostLatency = 1.5
-	// mostBusy is how much of the time the probe's own thread may be at work, and mostDelayed how much of it the thread may
-	// wait for a processor, before what it sees may be its own doing.
-	mostBusy    = 0.7
-	mostDelayed = 0.1
+	// mostBusy is how much of the time the probe's own thread may be at work before what it sees may be its own doing.
+	mostBusy = 0.7
+	// mostDelayed is how much of the time the thread may wait for a processor. What is dammed up meanwhile drains in the
+	// part of the time that busyShare leaves, so that less than this keeps fewer than half of the requests waiting, and
+	// the median is not its doing.
+	mostDelayed = (1 - busyShare) / 2
 	// blocks of a level are what its rate of answers is known from, and how well.
 	blocks = 10
 )

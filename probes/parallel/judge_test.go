@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		"a little later, and not for sure":  {single, figures{offered: 160, answered: 160, rateLow: 155, rateHigh: 165, p50: 15_400, p50Low: 15_200}, ""},
 		"no more, for want of the probe":    {single, figures{offered: 160, answered: 84, rateLow: 80, rateHigh: 90, p50Low: 400_000, busy: 0.9}, stoppedByProbe},
 		"later, for want of the probe":      {single, figures{offered: 160, answered: 160, p50Low: 15_400, busy: 0.9}, stoppedByProbe},
-		"later, for want of a processor":    {single, figures{offered: 160, answered: 160, p50Low: 15_400, delayed: 0.2}, stoppedByProbe},
+		"later, for want of a processor":    {single, figures{offered: 160, answered: 160, p50Low: 15_400, delayed: 0.3}, stoppedByProbe},
 		"as soon, by a busy probe":          {single, figures{offered: 160, answered: 160, p50Low: 9_950, busy: 0.9}, ""},
 		"nothing was answered within level": {single, figures{offered: 160, p50Low: 2_000_000}, stoppedByKnee},
 	} {
