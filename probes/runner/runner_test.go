@@ -634,6 +634,27 @@ func TestLimitsHold(t *testing.T) {
 	checkSpent(t, server, r.Spent, limits)
 }
 
+// The measurement of parallel connections has a limit of its own, which ends with it.
+func TestParallelHasItsOwnLimit(t *testing.T) {
+	pair := nstest.New(t)
+	server := serve(t, pair, func(connection net.Conn, number int) bool {
+		time.Sleep(20 * time.Millisecond)
+		return send(kept, false)(connection, number)
+	})
+	limits := budget.Limits{Connections: 10, RequestsPerSecond: 10, ParallelRequestsPerSecond: 100, Seconds: 12}
+	r := probe(t.Context(), t, pair, "http://"+server.address.String(), limits, "parallel", "reuse")
+	p, reuse := r.Measurements.Parallel, r.Measurements.Reuse
+	if p.Outcome != result.Measured || len(p.Levels) == 0 || p.Levels[0].OfferedPerSecond < 11 || p.Levels[len(p.Levels)-1].OfferedPerSecond > 100 {
+		t.Errorf("%+v", p)
+	}
+	if most := 10*reuse.ElapsedSeconds + 1; reuse.Outcome != result.Measured || float64(reuse.Samples) > most {
+		t.Errorf("%+v, its limit allows %.0f", reuse.Meta, most)
+	}
+	if got := server.requests.Load(); got != int64(r.Spent.Requests) {
+		t.Errorf("the server saw %d requests, the probe says %d", got, r.Spent.Requests)
+	}
+}
+
 func TestStopWhileTheNameResolves(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("stopped by SIGTERM"))
