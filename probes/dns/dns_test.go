@@ -302,7 +302,11 @@ func TestFailuresThatAnotherServerMends(t *testing.T) {
 		limits.Seconds = 5
 		at := place(t, server+"nameserver "+nstest.ServerAddressIPv6+"\noptions timeout:1\n")
 		r := measure(t.Context(), t, pair, at, limits, "api.bank.example", target.AnyFamily)
-		if r.Outcome != result.Measured || value(r.QueriesPerName) != 4 || value(r.Lost) != 2*r.Samples || r.ResolveMicroseconds.Min < 1e6 {
+		// Of the resolution that the time limit cuts off, the first server's part may be over.
+		if lost := value(r.Lost); lost != 2*r.Samples && lost != 2*r.Samples+2 {
+			t.Errorf("%d lost in %d resolutions", lost, r.Samples)
+		}
+		if r.Outcome != result.Measured || value(r.QueriesPerName) != 4 || r.ResolveMicroseconds.Min < 1e6 {
 			t.Errorf("%+v, %d queries a name, %d lost", r.Meta, value(r.QueriesPerName), value(r.Lost))
 		}
 		if len(r.Servers) != 2 || len(mute.Queries()) < 2 {

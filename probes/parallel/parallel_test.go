@@ -208,9 +208,7 @@ func TestARefusalEndsIt(t *testing.T) {
 			var lock sync.Mutex
 			var recent []time.Time
 			refusedAt := 0
-			s := &server{}
-			s = serve(t, pair, 0, nil)
-			s.answer = func(connection net.Conn, number int) bool {
+			s := serve(t, pair, 0, func(connection net.Conn, number int) bool {
 				lock.Lock()
 				now := time.Now()
 				recent = append(recent, now)
@@ -230,7 +228,7 @@ func TestARefusalEndsIt(t *testing.T) {
 				time.Sleep(service)
 				_, err := connection.Write([]byte(ok))
 				return err == nil
-			}
+			})
 			limits := generous()
 			r, spent := measure(t.Context(), t, pair, s.address, limits, nil)
 			if r.Outcome != result.Measured || r.StoppedBy != status || r.Knee != nil || len(r.Levels) < 2 {
@@ -263,8 +261,7 @@ func TestErrorsEndIt(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
 			var atFailure atomic.Int64
-			s := serve(t, pair, 0, nil)
-			s.answer = func(connection net.Conn, number int) bool {
+			s := serve(t, pair, 0, func(connection net.Conn, number int) bool {
 				if number >= 150 {
 					atFailure.CompareAndSwap(0, int64(number))
 					c.broken(connection)
@@ -273,7 +270,7 @@ func TestErrorsEndIt(t *testing.T) {
 				time.Sleep(service)
 				_, err := connection.Write([]byte(ok))
 				return err == nil
-			}
+			})
 			limits := generous()
 			r, spent := measure(t.Context(), t, pair, s.address, limits, nil)
 			if r.Outcome != result.Measured || r.StoppedBy != "errors" || r.Errors != 1 || len(r.Levels) < c.levels || r.Knee != nil {
