@@ -2,6 +2,7 @@ package parallel
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -59,5 +60,25 @@ func TestFigures(t *testing.T) {
 	mute := &level{interval: 10 * time.Millisecond, length: 2 * time.Second, took: l.took}
 	if f, enough := mute.figures(); !enough || f.answered != 0 {
 		t.Errorf("%+v, %v", f, enough)
+	}
+}
+
+// What waits at the end has waited for the target as long as no lane was free, and since then for the probe.
+func TestWhatWaitsAtTheEnd(t *testing.T) {
+	began := time.Now()
+	for name, c := range map[string]struct {
+		freeSince time.Time
+		want      []float64
+	}{
+		"no lane is free":         {time.Time{}, []float64{40_000, 30_000, 20_000, 10_000}},
+		"one has become free":     {began.Add(75 * time.Millisecond), []float64{15_000, 5_000}},
+		"one was free all along":  {began, nil},
+		"one becomes free at end": {began.Add(100 * time.Millisecond), []float64{40_000, 30_000, 20_000, 10_000}},
+	} {
+		l := &level{began: began, interval: 10 * time.Millisecond, length: 100 * time.Millisecond, taken: 6, freeSince: c.freeSince}
+		l.close(began.Add(l.length))
+		if !slices.Equal(l.took, c.want) || l.taken != 6+len(c.want) {
+			t.Errorf("%s: %v, want %v", name, l.took, c.want)
+		}
 	}
 }

@@ -69,13 +69,14 @@ func (l *level) run(ctx context.Context, b *budget.Budget) {
 	}
 }
 
-// close counts what still waits for a lane when the time is over.
+// close counts what still waits when the time is over, as far as it is for a lane that it has waited.
 func (l *level) close(end time.Time) {
+	until := end
 	if !l.freeSince.IsZero() {
-		return
+		until = l.freeSince
 	}
-	for due := l.due(); due.Before(end); due = l.due() {
-		l.took = append(l.took, microseconds(end.Sub(due)))
+	for due := l.due(); due.Before(until); due = l.due() {
+		l.took = append(l.took, microseconds(until.Sub(due)))
 		l.takeUp()
 	}
 }
