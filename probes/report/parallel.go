@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -13,7 +14,7 @@ func (t *text) parallel(p result.Parallel) {
 	t.title("Parallel connections", p.Meta)
 	switch {
 	case p.Knee != nil:
-		t.line("  gains              up to %d connections; more bring %s", *p.Knee, noUse(p.StoppedBy))
+		t.line("  gains              up to %s; more bring %s", connections(*p.Knee), noUse(p.StoppedBy))
 	case p.StoppedBy == "limit":
 		t.line("  gains              as far as it looked; the limits of connections, requests per second (--limit-parallel-rps) or")
 		t.line("                     seconds ended it")
@@ -46,4 +47,11 @@ func noUse(stoppedBy string) string {
 		return "later answers (the median grows by half or more)"
 	}
 	return "no more answers"
+}
+
+func connections(count int) string {
+	if count == 1 {
+		return "one connection"
+	}
+	return fmt.Sprintf("%d connections", count)
 }

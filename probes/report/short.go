@@ -65,9 +65,9 @@ func shortOfParallel(p *result.Parallel) []string {
 	switch {
 	case p == nil:
 	case p.Knee != nil:
-		return []string{fmt.Sprintf("%d connections at once are as many as gain anything: bound clients' pools by that (Parallel connections).", *p.Knee)}
+		return []string{fmt.Sprintf("Beyond %s at once, of all clients together, nothing is gained (Parallel connections).", connections(*p.Knee))}
 	case strings.HasPrefix(p.StoppedBy, "status ") && len(p.Levels) > 0:
-		return []string{fmt.Sprintf("The server had enough and said %s, with connections at once: %d (Parallel connections).", p.StoppedBy, p.Levels[len(p.Levels)-1].Connections)}
+		return []string{fmt.Sprintf("At %s at once the server had enough and said %s (Parallel connections).", connections(p.Levels[len(p.Levels)-1].Connections), p.StoppedBy)}
 	}
 	return nil
 }
