@@ -67,7 +67,7 @@ func shortOfParallel(p *result.Parallel) []string {
 	case p.Knee != nil:
 		return []string{fmt.Sprintf("Beyond %s at once, of all clients together, nothing is gained (Parallel connections).", connections(*p.Knee))}
 	case strings.HasPrefix(p.StoppedBy, "status ") && len(p.Levels) > 0:
-		return []string{fmt.Sprintf("At %s at once the server had enough and said %s (Parallel connections).", connections(p.Levels[len(p.Levels)-1].Connections), p.StoppedBy)}
+		return []string{fmt.Sprintf("With %s at once the server had enough and said %s (Parallel connections).", connections(p.Levels[len(p.Levels)-1].Connections), p.StoppedBy)}
 	}
 	return nil
 }
