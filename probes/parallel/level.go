@@ -72,7 +72,7 @@ func (l *level) run(ctx context.Context, b *budget.Budget) {
 // close counts what still waits when the time is over, as far as it is for a lane that it has waited.
 func (l *level) close(end time.Time) {
 	until := end
-	if !l.freeSince.IsZero() {
+	if !l.freeSince.IsZero() && l.freeSince.Before(end) {
 		until = l.freeSince
 	}
 	for due := l.due(); due.Before(until); due = l.due() {
@@ -222,13 +222,17 @@ func (l *level) take(lane *lane) {
 	}
 }
 
-// fail ends the level. What the time limit or a stop cut off is no error.
+// fail ends the level, whose length is what it had until then. What the time limit or a stop cut off is no error.
 func (l *level) fail(err error) {
 	if !errors.Is(err, budget.ErrSeconds) && !errors.Is(err, budget.ErrStopped) && !errors.Is(err, budget.ErrConnections) {
 		l.errors++
 	}
-	if l.failure == nil {
-		l.failure = err
+	if l.failure != nil {
+		return
+	}
+	l.failure = err
+	if !l.closed {
+		l.length = time.Since(l.began)
 	}
 }
 
