@@ -459,7 +459,8 @@ type Verdict struct {
 	// result is pass, fail, unknown, notApplicable or disabled.
 	// +required
 	Result VerdictResult `json:"result"`
-	// severity of the finding, where result is fail.
+	// severity of the finding, where result is fail. Where it is unknown: of the finding that stood when the rule could be
+	// judged last.
 	// +optional
 	Severity Severity `json:"severity,omitempty"`
 	// ownSeverity is the severity that the rule itself gives the finding, where the policy gives it another.

@@ -17,11 +17,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/controllers/metrics"
 	"github.com/connpolicy/connpolicy/controllers/policy"
 	"github.com/connpolicy/connpolicy/controllers/trim"
 	"github.com/connpolicy/connpolicy/controllers/tuning"
@@ -83,9 +85,13 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 	if err != nil {
 		return err
 	}
+	outcomes, err := addMetrics(mgr)
+	if err != nil {
+		return err
+	}
 	policies := &policy.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Places: places,
-		Events: mgr.GetEventRecorder("connpolicy"), HTTP: observerClient(), Now: time.Now,
+		Events: mgr.GetEventRecorder("connpolicy"), Outcomes: outcomes, HTTP: observerClient(), Now: time.Now,
 		ProbeImage: o.probeImage, ProbePriorityClass: o.probePriorityClass,
 		ObserverPort: o.observerPort, NodePorts: &o.nodePorts, AuditRules: auditRules, Ceilings: o.ceilings,
 	}
@@ -108,6 +114,14 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 		return fmt.Errorf("set up the tuning controller: %w", err)
 	}
 	return nil
+}
+
+// addMetrics registers the operator's metrics where the manager serves those of its own.
+func addMetrics(mgr ctrl.Manager) (*metrics.Outcomes, error) {
+	if err := ctrlmetrics.Registry.Register(&metrics.Collector{Reader: mgr.GetCache(), Elected: mgr.Elected()}); err != nil {
+		return nil, fmt.Errorf("register the metrics: %w", err)
+	}
+	return metrics.NewOutcomes(ctrlmetrics.Registry)
 }
 
 // observerClient reads observers in pods: directly, and only there.

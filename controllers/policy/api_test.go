@@ -55,6 +55,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		stop = restarted(t, c, stop, &forgets, port)
 	})
 	stop()
+	t.Run("a finding is told once, and once when it is cured", func(t *testing.T) { told(t, c, &forgets, port) })
 }
 
 // serveObserver answers as an observer in a pod does. The pods of the tests have the address 127.0.0.1.
@@ -607,4 +608,42 @@ func restarted(t *testing.T, c *cluster, stop func(), forgets *atomic.Bool, port
 		t.Errorf("%d pods, one was enough", len(pods))
 	}
 	return stopNew
+}
+
+func told(t *testing.T, c *cluster, forgets *atomic.Bool, port int) {
+	stop := c.startManager(t, forgets, port)
+	s := c.newShop(t, "told")
+	s.addService(t, "server", "198.18.1.1")
+	s.addWorkload(t, false, "node-1")
+	s.addPolicy(t, "p", nil, "server")
+	s.finishAfter(t, s.liveProbe(t, "p"), 9)
+	s.waitForEvents(t, map[string]int{"Warning Finding": 1})
+
+	stop()
+	stop = c.startManager(t, forgets, port)
+	defer stop()
+	s.request(t, "p", "with the finding")
+	s.finishAfter(t, s.liveProbe(t, "p"), 8)
+	s.waitForRequest(t, "p", "with the finding")
+	s.request(t, "p", "without it")
+	s.finish(t, s.liveProbe(t, "p"))
+	s.waitForEvents(t, map[string]int{"Warning Finding": 1, "Normal FindingCured": 1})
+	always(t, 2*time.Second, func() string {
+		if got := s.events(t); got["Warning Finding"] != 1 || got["Normal FindingCured"] != 1 {
+			return fmt.Sprintf("events %v", got)
+		}
+		return ""
+	})
+	families, err := c.counts.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			outcome := metric.Label[len(metric.Label)-1].GetValue()
+			if got := metric.Counter.GetValue(); (outcome == "measured") != (got == 2) || outcome != "measured" && got != 0 {
+				t.Errorf("%s of %s: %g, want the two results that the second manager read", family.GetName(), metric.Label, got)
+			}
+		}
+	}
 }

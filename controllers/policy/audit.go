@@ -72,6 +72,8 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if err != nil {
 		return err
 	}
+	keepFindings(known.Verdicts, next.Verdicts)
+	next = fit(next)
 	if !significant(&known, &next, s.now) && len(l.idleMeasured) == 0 { // silence is measured too seldom to wait for
 		s.wakeAt(known.ObservedTime.Add(writeAtLeast))
 		return nil

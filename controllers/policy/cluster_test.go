@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +29,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/controllers/metrics"
 	"github.com/connpolicy/connpolicy/controllers/policy"
 	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/userrules"
@@ -43,6 +47,8 @@ type cluster struct {
 	config *rest.Config
 	scheme *runtime.Scheme
 	admin  client.Client
+	// counts of the manager that was started last.
+	counts *prometheus.Registry
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -122,10 +128,16 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.counts = prometheus.NewRegistry()
+	outcomes, err := metrics.NewOutcomes(c.counts)
+	if err != nil {
+		t.Fatal(err)
+	}
 	reconciler := &policy.Reconciler{
 		Client: forgetful{mgr.GetClient(), forgets}, Live: mgr.GetAPIReader(),
 		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20, Now: time.Now},
 		Events:     mgr.GetEventRecorder("connpolicy"),
+		Outcomes:   outcomes,
 		HTTP:       &http.Client{},
 		Now:        time.Now,
 		ProbeImage: "probe:test", ObserverPort: observerPort,
@@ -289,10 +301,16 @@ func (s shop) liveProbe(t *testing.T, policy string) *corev1.Pod {
 // finish plays a probe pod that measures and ends.
 func (s shop) finish(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
+	s.finishAfter(t, pod, 0)
+}
+
+// finishAfter plays a probe pod that measures, and to which so many SYNs were lost, and ends.
+func (s shop) finishAfter(t *testing.T, pod *corev1.Pod, lostSYNs int) {
+	t.Helper()
 	s.finishWith(t, pod, result.Measurements{Handshake: &result.Handshake{
 		Meta:                result.Meta{Outcome: result.Measured, Samples: 67},
 		ConnectMicroseconds: &result.Distribution{Min: 10, P50: 20, P90: 30, P99: 40, Max: 50},
-		SynRetransmissions:  new(0), SetupSharePercent: new(20.0),
+		SynRetransmissions:  new(lostSYNs), SetupSharePercent: new(20.0),
 	}})
 }
 
@@ -314,6 +332,60 @@ func (s shop) finishWith(t *testing.T, pod *corev1.Pod, measured result.Measurem
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: probepod.ContainerName, Image: "probe:test", ImageID: "probe",
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: string(message)}}}}
 	s.updateStatus(t, pod)
+}
+
+// request asks for a probe run at once.
+func (s shop) request(t *testing.T, policy, word string) {
+	t.Helper()
+	eventually(t, func() string {
+		p := s.policy(t, policy)
+		p.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: word}
+		if err := s.c.admin.Update(t.Context(), p); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+// waitForRequest waits until the run that a request asked for has ended.
+func (s shop) waitForRequest(t *testing.T, policy, word string) {
+	t.Helper()
+	eventually(t, func() string {
+		p := s.policy(t, policy)
+		if run := p.Status.Links[0].Run; p.Status.LastHandledRequestedAt != word || run.Phase != v1alpha1.RunFinished {
+			return fmt.Sprintf("handled %q, run %+v", p.Status.LastHandledRequestedAt, run)
+		}
+		return ""
+	})
+}
+
+// events counts how often something was told in the namespace, by type and reason.
+func (s shop) events(t *testing.T) map[string]int {
+	t.Helper()
+	var list eventsv1.EventList
+	if err := s.c.admin.List(t.Context(), &list, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, event := range list.Items {
+		times := 1
+		if event.Series != nil {
+			times = int(event.Series.Count)
+		}
+		counts[event.Type+" "+event.Reason] += times
+	}
+	return counts
+}
+
+// waitForEvents waits until these were told, so often, and nothing else.
+func (s shop) waitForEvents(t *testing.T, want map[string]int) {
+	t.Helper()
+	eventually(t, func() string {
+		if got := s.events(t); !maps.Equal(got, want) {
+			return fmt.Sprintf("events %v, want %v", got, want)
+		}
+		return ""
+	})
 }
 
 // waitFor waits until a condition of a policy has a status and a reason, with nothing against kstatus on the way.

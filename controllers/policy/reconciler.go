@@ -16,6 +16,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
+	"github.com/connpolicy/connpolicy/controllers/metrics"
 	"github.com/connpolicy/connpolicy/internal/ports"
 	"github.com/connpolicy/connpolicy/internal/userrules"
 )
@@ -30,6 +31,8 @@ type Reconciler struct {
 	Places *limits.Places
 	// Events records what people should know of.
 	Events events.EventRecorder
+	// Outcomes counts what became of probes.
+	Outcomes *metrics.Outcomes
 	// HTTP reads observers. It does not follow redirects.
 	HTTP *http.Client
 	// Now is the clock.
@@ -65,10 +68,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	s.nodePorts = r.NodePorts
 	s.rules = compileRules(r.AuditRules, policy.Spec.Audit)
 	defer func() {
+		s.tell(r.Events, s.tidings) // the reports that they are from are written
 		if written := r.writeStatus(ctx, s); written != nil {
 			err = errors.Join(err, written)
 		} else {
-			s.record(r.Events)
+			s.tell(r.Events, probesFailed(s.before.Status.Conditions, s.policy.Status.Conditions))
+			s.count(r.Outcomes)
 		}
 		if apierrors.IsConflict(err) { // the policy changed meanwhile: look again, there is nothing to report
 			result, err = ctrl.Result{RequeueAfter: time.Second}, nil

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,26 +216,48 @@ func TestReadySaysWhatCouldNotBeMeasured(t *testing.T) {
 }
 
 func TestFindingsChanged(t *testing.T) {
-	fail := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError, Message: "full"}
-	pass := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictPass, Message: "room"}
-	unknown := v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictUnknown}
+	finding := func(severity v1alpha1.Severity) *v1alpha1.Verdict {
+		return &v1alpha1.Verdict{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: severity, Message: "full"}
+	}
+	is := func(result v1alpha1.VerdictResult) *v1alpha1.Verdict {
+		return &v1alpha1.Verdict{Rule: "CP401", Result: result}
+	}
+	grave, warned, told := finding(v1alpha1.SeverityError), finding(v1alpha1.SeverityWarning), finding(v1alpha1.SeverityInfo)
+	pass, unknown, silent := is(v1alpha1.VerdictPass), is(v1alpha1.VerdictUnknown), is(v1alpha1.VerdictNotApplicable)
+	const appeared, noted, cured = "Warning Finding", "Normal Finding", "Normal FindingCured"
 	for _, test := range []struct {
-		name          string
-		before, after []v1alpha1.Verdict
-		want          string
+		name string
+		// reported are the verdicts of one report after the other.
+		reported []*v1alpha1.Verdict
+		want     []string
 	}{
-		{"appears", nil, []v1alpha1.Verdict{fail}, eventFinding},
-		{"stays", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{fail}, ""},
-		{"is cured", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{pass}, eventCured},
-		{"is not known any more", []v1alpha1.Verdict{fail}, []v1alpha1.Verdict{unknown}, ""},
-		{"never was", nil, []v1alpha1.Verdict{pass}, ""},
+		{"appears", []*v1alpha1.Verdict{grave}, []string{appeared}},
+		{"a warning appears", []*v1alpha1.Verdict{warned}, []string{appeared}},
+		{"something worth knowing appears", []*v1alpha1.Verdict{told}, []string{noted}},
+		{"stays", []*v1alpha1.Verdict{grave, grave, grave}, []string{appeared}},
+		{"is cured", []*v1alpha1.Verdict{grave, pass, pass}, []string{appeared, cured}},
+		{"comes back", []*v1alpha1.Verdict{grave, pass, grave}, []string{appeared, cured, appeared}},
+		{"never was", []*v1alpha1.Verdict{unknown, pass, silent, pass}, nil},
+		{"becomes grave", []*v1alpha1.Verdict{told, warned, grave}, []string{noted, appeared, appeared}},
+		{"becomes less grave", []*v1alpha1.Verdict{grave, warned, told}, []string{appeared}},
+		{"is not known for a while", []*v1alpha1.Verdict{grave, unknown, unknown, grave}, []string{appeared}},
+		{"is cured while it is not known", []*v1alpha1.Verdict{warned, unknown, pass, unknown, pass}, []string{appeared, cured}},
+		{"has become grave while it was not known", []*v1alpha1.Verdict{warned, unknown, grave}, []string{appeared, appeared}},
+		{"does not apply any more", []*v1alpha1.Verdict{grave, silent, unknown, pass}, []string{appeared}},
+		{"is disabled", []*v1alpha1.Verdict{grave, is(v1alpha1.VerdictDisabled)}, []string{appeared}},
 	} {
+		var before []v1alpha1.Verdict
 		var got []string
-		for _, tiding := range findingsChanged("l", test.before, test.after) {
-			got = append(got, tiding.reason)
+		for _, verdict := range test.reported {
+			after := []v1alpha1.Verdict{{Rule: "CP101", Result: v1alpha1.VerdictPass}, *verdict}
+			keepFindings(before, after)
+			for _, tiding := range findingsChanged("l", before, after) {
+				got = append(got, tiding.kind+" "+tiding.reason)
+			}
+			before = after
 		}
-		if strings.Join(got, " ") != test.want {
-			t.Errorf("%s: %v", test.name, got)
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: told %q, want %q", test.name, got, test.want)
 		}
 	}
 }
