@@ -1,4 +1,4 @@
-// Command manager runs the operator: the policy controller and the tuning controller.
+// Command manager runs the operator: the policy controller, the tuning controller and the controller of OpenReports.
 package main
 
 import (

@@ -24,6 +24,7 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
 	"github.com/connpolicy/connpolicy/controllers/metrics"
+	"github.com/connpolicy/connpolicy/controllers/openreports"
 	"github.com/connpolicy/connpolicy/controllers/policy"
 	"github.com/connpolicy/connpolicy/controllers/trim"
 	"github.com/connpolicy/connpolicy/controllers/tuning"
@@ -45,9 +46,10 @@ func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
 		Cache: cache.Options{
 			DefaultTransform: trim.ManagedFields,
 			ByObject: map[client.Object]cache.ByObject{
-				&corev1.Pod{}:        {Transform: trim.Pod},
-				&corev1.Node{}:       {Transform: trim.Node},
-				&appsv1.ReplicaSet{}: {Transform: trim.ReplicaSet},
+				&corev1.Pod{}:            {Transform: trim.Pod},
+				&corev1.Node{}:           {Transform: trim.Node},
+				&appsv1.ReplicaSet{}:     {Transform: trim.ReplicaSet},
+				openreports.Definition(): openreports.DefinitionAlone(),
 			},
 		},
 		// What a reconcile wrote, the next one reads: pods are created by what the status says.
@@ -112,6 +114,13 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	if err := tunings.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("set up the tuning controller: %w", err)
+	}
+	if !o.openReports {
+		return nil
+	}
+	reports := &openreports.Reconciler{Client: mgr.GetClient(), Live: live}
+	if err := reports.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the controller of OpenReports: %w", err)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ type options struct {
 	probeImage         string
 	probePriorityClass string
 	enableApply        bool
+	openReports        bool
 	maxProbes          int
 	maxProbesPerNode   int
 	ceilings           v1alpha1.ProbeLimits
@@ -40,6 +41,7 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.probeImage, "probe-image", "ghcr.io/connpolicy/probe:v0.1.0", "image of probe pods, canaries and observers")
 	flags.StringVar(&o.probePriorityClass, "probe-priority-class", "", "PriorityClass of probe pods (empty: the cluster's default)")
 	flags.BoolVar(&o.enableApply, "enable-apply", false, "allow policies in mode Apply, or approved ones, to change workloads")
+	flags.BoolVar(&o.openReports, "open-reports", false, "write a Report of openreports.io for each policy, while that kind is installed")
 	flags.IntVar(&o.maxProbes, "max-probes", 20, "probe pods that may live at once in the cluster")
 	flags.IntVar(&o.maxProbesPerNode, "max-probes-per-node", 2, "probe pods that may live at once on a node")
 	flags.Int32Var(&o.ceilings.Connections, "limit-connections", 0, "ceiling of a policy's probe.limits.connections (0: none)")

@@ -15,15 +15,16 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.enableApply || o.maxProbes != 20 || o.maxProbesPerNode != 2 || o.observerPort != result.DefaultObserverPort ||
+	if o.enableApply || o.openReports || o.maxProbes != 20 || o.maxProbesPerNode != 2 || o.observerPort != result.DefaultObserverPort ||
 		o.nodePorts != (tuner.PortRange{First: 30000, Last: 32767}) || o.logLevel != slog.LevelInfo {
 		t.Errorf("defaults %+v", o)
 	}
-	o, err = parse(strings.Fields("--leader-elect --enable-apply --limit-rps=10 --limit-idle-seconds=300 --node-port-range=40000-40010 --log-level=debug"))
+	o, err = parse(strings.Fields("--leader-elect --enable-apply --open-reports --limit-rps=10 --limit-idle-seconds=300 --node-port-range=40000-40010 --log-level=debug"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.leaderElect || !o.enableApply || o.ceilings.RequestsPerSecond != 10 || *o.ceilings.IdleSeconds != 300 || o.nodePorts.First != 40000 || o.logLevel != slog.LevelDebug {
+	if !o.leaderElect || !o.enableApply || !o.openReports || o.ceilings.RequestsPerSecond != 10 || *o.ceilings.IdleSeconds != 300 ||
+		o.nodePorts.First != 40000 || o.logLevel != slog.LevelDebug {
 		t.Errorf("options %+v", o)
 	}
 }

@@ -69,14 +69,14 @@ func TestOperatorRights(t *testing.T) {
 		installPlain: {
 			[]string{
 				"ClusterRole/connpolicy-manager", "ClusterRole/connpolicy-metrics-auth", "ClusterRole/connpolicy-observer",
-				"Role/connpolicy-leader-election",
+				"ClusterRole/connpolicy-openreports", "Role/connpolicy-leader-election",
 			},
 			[]string{"get", "list", "watch"},
 		},
 		installApply: {
 			[]string{
 				"ClusterRole/connpolicy-apply", "ClusterRole/connpolicy-manager", "ClusterRole/connpolicy-metrics-auth",
-				"ClusterRole/connpolicy-observer", "Role/connpolicy-leader-election",
+				"ClusterRole/connpolicy-observer", "ClusterRole/connpolicy-openreports", "Role/connpolicy-leader-election",
 			},
 			[]string{"get", "list", "patch", "watch"},
 		},
@@ -109,6 +109,7 @@ func TestOperatorWrites(t *testing.T) {
 	everywhere := map[string]string{
 		"pods":                                         "create delete",
 		"pods/ephemeralcontainers":                     "patch",
+		"reports.openreports.io":                       "create patch",
 		"events":                                       "create patch",
 		"events.events.k8s.io":                         "create patch",
 		"leases.coordination.k8s.io":                   "create update",
