@@ -37,11 +37,13 @@ fmt: ## Format the Go code
 vet: ## Run go vet over all code, that behind build tags too
 	go vet -tags e2e ./...
 	go -C hack/lab vet -tags integration ./...
+	go -C test/prometheus vet ./...
 
 .PHONY: lint
 lint: ## Run the linters; the first time builds them, which takes minutes
 	go tool -modfile=hack/tools/lint/go.mod $(LINTER) run
 	go -C hack/lab tool -modfile=../tools/lint/go.mod $(LINTER) run --config ../../.golangci.yml
+	go -C test/prometheus tool -modfile=../../hack/tools/lint/go.mod $(LINTER) run --config ../../.golangci.yml
 
 .PHONY: clean
 clean: ## Remove what was built; stop the lab first
@@ -50,7 +52,7 @@ clean: ## Remove what was built; stop the lab first
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-servers test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
+test: test-unit test-servers test-prometheus test-lab test-api test-e2e ## Run every test, as root; .ci/run does the same
 
 .PHONY: test-unit
 test-unit: lab-build test-packages ## Test all that needs no cluster; as root also in network namespaces of its own
@@ -64,6 +66,10 @@ test-packages: $(LAB) ## Install the servers that the probe is tested against, a
 .PHONY: test-servers
 test-servers: test-packages ## Test the probe against nginx, Apache httpd, HAProxy, Node.js and Go, as root
 	go test -race -count=1 ./test/servers/...
+
+.PHONY: test-prometheus
+test-prometheus: ## Test alerts and dashboard with Prometheus's own code
+	go -C test/prometheus test ./...
 
 .PHONY: test-lab
 test-lab: lab-build ## Test the lab itself: start, break and stop it, as root; no lab may run
@@ -96,6 +102,7 @@ build-installer: manifests ## Generate the manifests that users apply
 	mkdir -p dist
 	$(TOOL) kustomize build config/default > dist/install.yaml
 	$(TOOL) kustomize build config/apply > dist/install-apply.yaml
+	$(TOOL) kustomize build config/prometheus > dist/prometheus.yaml
 
 .PHONY: api-docs
 api-docs: manifests ## Generate the reference of every field, of every rule and of the probe's result
