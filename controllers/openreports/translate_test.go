@@ -1,8 +1,11 @@
 package openreports
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,4 +131,32 @@ func TestScopeWithoutWorkload(t *testing.T) {
 	if got := translate(policy, nil).Scope; *got != want {
 		t.Errorf("scope %+v, want %+v", got, want)
 	}
+}
+
+// The largest Report that policies and their reports allow is far from what the API server stores (1.5 MiB).
+func TestTheLargestReportCanBeStored(t *testing.T) {
+	const links, verdicts, reportBytes, storedBytes = 16, 100, 15 << 10, 3 << 19
+	policy := checkout()
+	policy.Name = strings.Repeat("p", 40)
+	var reports []v1alpha1.ConnectionReport
+	for i := range links {
+		name := fmt.Sprintf("%020d", i)
+		policy.Spec.To = append(policy.Spec.To, v1alpha1.Link{Name: name})
+		report := reportOf(policy, name)
+		for j := range verdicts {
+			report.Status.Verdicts = append(report.Status.Verdicts, v1alpha1.Verdict{
+				Rule: fmt.Sprintf("user/%040d", j), Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityWarning,
+				Message: strings.Repeat("m", reportBytes/verdicts),
+			})
+		}
+		reports = append(reports, report)
+	}
+	text, err := json.Marshal(translate(policy, reports))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > storedBytes*2/3 {
+		t.Errorf("%d bytes", len(text))
+	}
+	t.Logf("%d bytes", len(text))
 }
