@@ -616,8 +616,19 @@ func told(t *testing.T, c *cluster, forgets *atomic.Bool, port int) {
 	s.addService(t, "server", "198.18.1.1")
 	s.addWorkload(t, false, "node-1")
 	s.addPolicy(t, "p", nil, "server")
-	s.finishAfter(t, s.liveProbe(t, "p"), 9)
+	first := s.liveProbe(t, "p")
+	eventually(t, func() string {
+		if links := s.policy(t, "p").Status.Links; len(links) == 0 || links[0].Run == nil || len(links[0].Run.Pods) == 0 {
+			return "the pod is not recorded"
+		}
+		return ""
+	})
+	// The report is written and the policy's status is not: the finding is told, and when the status comes it is known.
+	c.conflicts.Store(true)
+	s.finishAfter(t, first, 9)
 	s.waitForEvents(t, map[string]int{"Warning Finding": 1})
+	c.conflicts.Store(false)
+	s.waitFor(t, "p", v1alpha1.ConditionCompliant, metav1.ConditionFalse, v1alpha1.ReasonFindings)
 
 	stop()
 	stop = c.startManager(t, forgets, port)

@@ -18,9 +18,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -50,6 +52,8 @@ type cluster struct {
 	admin  client.Client
 	// counts of the manager that was started last.
 	counts *prometheus.Registry
+	// conflicts makes each write of a policy's status fail, as if somebody had changed the policy meanwhile.
+	conflicts atomic.Bool
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -90,16 +94,16 @@ func (c *cluster) addNode(t *testing.T, name string) {
 // forgetful is a client whose status writes fail while told so: the operator dies before it has recorded what it did.
 type forgetful struct {
 	client.Client
-	forgets *atomic.Bool
+	forgets, conflicts *atomic.Bool
 }
 
 func (f forgetful) Status() client.SubResourceWriter {
-	return forgetfulStatus{f.Client.Status(), f.forgets}
+	return forgetfulStatus{f.Client.Status(), f.forgets, f.conflicts}
 }
 
 type forgetfulStatus struct {
 	client.SubResourceWriter
-	forgets *atomic.Bool
+	forgets, conflicts *atomic.Bool
 }
 
 var errForgot = errors.New("the operator died before it recorded what it did")
@@ -107,6 +111,10 @@ var errForgot = errors.New("the operator died before it recorded what it did")
 func (f forgetfulStatus) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 	if f.forgets.Load() {
 		return errForgot
+	}
+	if _, isPolicy := object.(*v1alpha1.ConnectionPolicy); isPolicy && f.conflicts.Load() {
+		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "connectionpolicies"}, object.GetName(),
+			errors.New("the object has been modified"))
 	}
 	return f.SubResourceWriter.Patch(ctx, object, patch, options...)
 }
@@ -135,7 +143,7 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 		t.Fatal(err)
 	}
 	reconciler := &policy.Reconciler{
-		Client: forgetful{mgr.GetClient(), forgets}, Live: mgr.GetAPIReader(),
+		Client: forgetful{mgr.GetClient(), forgets, &c.conflicts}, Live: mgr.GetAPIReader(),
 		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 20, Now: time.Now},
 		Events:     mgr.GetEventRecorder("connpolicy"),
 		Outcomes:   outcomes,
