@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
@@ -53,12 +55,19 @@ func (c *Collector) collect(ctx context.Context, send chan<- prometheus.Metric) 
 		return fmt.Errorf("list the policies: %w", err)
 	}
 	collectPolicies(policies.Items, send)
+	living := map[types.UID]bool{}
+	for i := range policies.Items {
+		living[policies.Items[i].UID] = true
+	}
 	var reports v1alpha1.ConnectionReportList
 	if err := c.Reader.List(ctx, &reports, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list the reports: %w", err)
 	}
 	for i := range reports.Items {
-		collectReport(&reports.Items[i], send)
+		// Nobody looks any more at a report that a policy left behind.
+		if owner := metav1.GetControllerOfNoCopy(&reports.Items[i]); owner != nil && living[owner.UID] {
+			collectReport(&reports.Items[i], send)
+		}
 	}
 	var tunings v1alpha1.ConnectionTuningList
 	if err := c.Reader.List(ctx, &tunings, client.UnsafeDisableDeepCopy); err != nil {

@@ -84,7 +84,7 @@ func exposed(t *testing.T, families []*dto.MetricFamily) string {
 // shop is a policy with a link that is measured, judged and tuned, and one with nothing yet.
 func shop() *cache {
 	at := metav1.NewTime(time.Unix(1_800_000_000, 0))
-	checkout := v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout"}}
+	checkout := v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout", UID: "1"}}
 	checkout.Spec.Tuning.Mode, checkout.Spec.Probe.IntervalSeconds = v1alpha1.ModeApply, 600
 	checkout.Status.Conditions = []metav1.Condition{
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded},
@@ -94,10 +94,12 @@ func shop() *cache {
 		{Name: "payments", Run: &v1alpha1.ProbeRunStatus{LastResultAt: &at, Failures: 2}},
 		{Name: "waiting"},
 	}
-	fresh := v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "fresh"}}
+	fresh := v1alpha1.ConnectionPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "fresh", UID: "2"}}
 	fresh.Spec.Suspend, fresh.Spec.Probe.IntervalSeconds = true, 60
 
-	report := v1alpha1.ConnectionReport{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "checkout-payments"}}
+	owned := metav1.ObjectMeta{Namespace: "shop", OwnerReferences: []metav1.OwnerReference{
+		*metav1.NewControllerRef(&checkout, v1alpha1.GroupVersion.WithKind("ConnectionPolicy"))}}
+	report := v1alpha1.ConnectionReport{ObjectMeta: owned}
 	report.Spec = v1alpha1.ConnectionReportSpec{PolicyName: "checkout", LinkName: "payments"}
 	report.Status = v1alpha1.ConnectionReportStatus{
 		ObservedTime: &at,
@@ -118,9 +120,11 @@ func shop() *cache {
 	}
 	tuning.Status.Rollout = &v1alpha1.RolloutStatus{Pods: 3, Stamped: 2, ReadBack: 1}
 	tuning.Status.Rejected = []v1alpha1.RejectedRevision{{Revision: "1f3a"}}
+	left := *report.DeepCopy() // of an earlier policy of the same name
+	left.OwnerReferences[0].UID = "0"
 	return &cache{
 		policies: []v1alpha1.ConnectionPolicy{checkout, fresh},
-		reports:  []v1alpha1.ConnectionReport{report, {ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "empty"}}},
+		reports:  []v1alpha1.ConnectionReport{left, report, {ObjectMeta: owned}},
 		tunings:  []v1alpha1.ConnectionTuning{tuning},
 	}
 }
