@@ -12,8 +12,8 @@ import (
 	"github.com/connpolicy/connpolicy/internal/clip"
 )
 
-// tiding is something that people should know of, once. It is told as an Event after what it
-// tells of was written, which is what keeps it from being told again.
+// tiding is something that people should know of, once. It is told as an Event after what it tells of was written, which is
+// what keeps it from being told again.
 type tiding struct {
 	kind, reason, action, message string
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	promql "github.com/prometheus/prometheus/promql/parser"
 )
@@ -151,7 +152,7 @@ func (c contract) checkSelector(selector *promql.VectorSelector) []string {
 	var wrong []string
 	for _, matcher := range selector.LabelMatchers {
 		switch {
-		case matcher.Name == labels.MetricName:
+		case matcher.Name == model.MetricNameLabel:
 		case !slices.Contains(told, matcher.Name):
 			wrong = append(wrong, fmt.Sprintf("%s has no label %s", selector.Name, matcher.Name))
 		default:
