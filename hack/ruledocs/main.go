@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/report"
 )
 
 const directory = "docs/rules"
 
 func main() {
-	if err := write(directory, render(audit.Rules())); err != nil {
+	if err := write(directory, report.RuleFiles(audit.Rules())); err != nil {
 		fmt.Fprintln(os.Stderr, "ruledocs:", err)
 		os.Exit(1)
 	}

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/report"
 )
 
 func TestPagesAreFresh(t *testing.T) {
 	root := filepath.Join("..", "..", directory)
-	pages := render(audit.Rules())
+	pages := report.RuleFiles(audit.Rules())
 	for name, want := range pages {
 		got, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {

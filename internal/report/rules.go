@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -9,21 +9,35 @@ import (
 
 const (
 	indexName = "README.md"
+	// generated says, in the files alone, where the text comes from.
 	generated = "<!-- Generated from internal/audit by `go run ./hack/ruledocs`. Do not edit. -->\n"
 )
 
-// render returns the pages by file name.
-func render(rules []audit.Rule) map[string]string {
-	pages := map[string]string{indexName: index(rules)}
+// RuleFiles returns the pages of docs/rules by file name: an index and a page a rule.
+func RuleFiles(rules []audit.Rule) map[string]string {
+	files := map[string]string{indexName: generated + ruleIndex(rules)}
 	for _, r := range rules {
-		pages[r.ID+".md"] = page(r)
+		files[r.ID+".md"] = generated + RulePage(r)
 	}
-	return pages
+	return files
 }
 
-func index(rules []audit.Rule) string {
+// RuleList names the rules by category, for the terminal.
+func RuleList(rules []audit.Rule) string {
 	var b strings.Builder
-	b.WriteString(generated)
+	var category audit.Category
+	for _, r := range rules {
+		if r.Category != category {
+			category = r.Category
+			fmt.Fprintf(&b, "%s\n", category)
+		}
+		fmt.Fprintf(&b, "  %s  %-7s  %s\n", r.ID, r.Severity, r.Title)
+	}
+	return b.String()
+}
+
+func ruleIndex(rules []audit.Rule) string {
+	var b strings.Builder
 	b.WriteString(`# Rules
 
 Each rule judges what was measured on a link. The verdict is
@@ -43,9 +57,10 @@ Each rule judges what was measured on a link. The verdict is
 	return b.String()
 }
 
-func page(r audit.Rule) string {
+// RulePage is the page about one rule, in Markdown.
+func RulePage(r audit.Rule) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s# %s: %s\n\n", generated, r.ID, r.Title)
+	fmt.Fprintf(&b, "# %s: %s\n\n", r.ID, r.Title)
 	fmt.Fprintf(&b, "| Category | Gravest severity | Needs | Helps |\n| --- | --- | --- | --- |\n| %s | %s | %s | %s |\n\n",
 		r.Category, r.Severity, strings.Join(r.Needs, ", "), strings.Join(r.Helps, ", "))
 	fmt.Fprintf(&b, "## Why it matters\n\n%s\n\n## What helps\n\n", r.Why)

@@ -1,0 +1,114 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/probes/result"
+)
+
+// newLink says what is told about the link of a report. policy may be nil.
+func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy, now time.Time) Link {
+	l := Link{Name: report.Spec.LinkName, Title: "Link " + report.Spec.LinkName, Intro: linkIntro(report, now)}
+	if target := report.Status.Target; target != nil {
+		l.Title += " to " + target.Name
+	}
+	rules := map[string]audit.Rule{}
+	for _, r := range audit.Rules() {
+		rules[r.ID] = r
+	}
+	for _, severity := range severities() {
+		for _, v := range report.Status.Verdicts {
+			if v.Result == v1alpha1.VerdictFail && v.Severity == severity {
+				l.Findings = append(l.Findings, finding(v, rules[v.Rule]))
+			}
+		}
+	}
+	for _, v := range report.Status.Verdicts {
+		switch v.Result {
+		case v1alpha1.VerdictUnknown:
+			l.Unknown = append(l.Unknown, Remark{v.Rule, v.Message})
+		case v1alpha1.VerdictPass:
+			l.Passed = append(l.Passed, Remark{v.Rule, v.Message})
+		case v1alpha1.VerdictNotApplicable:
+			l.NotApplicable = append(l.NotApplicable, v.Rule)
+		case v1alpha1.VerdictDisabled:
+			l.Disabled = append(l.Disabled, v.Rule)
+		}
+	}
+	views, troubles := viewsOf(report)
+	l.Intro = append(l.Intro, troubles...)
+	l.Sections = slices.Concat(portsSection(report, views), silenceSection(report, views), measurementSections(report, views),
+		figuresSection(report, policy), settingsSection(report))
+	return l
+}
+
+// linkIntro says who looked, from where and when.
+func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
+	status := report.Status
+	var sentences []string
+	if status.ObservedTime != nil {
+		sentences = append(sentences, "Seen "+moment(status.ObservedTime.Time, now)+".")
+	}
+	var measured []string
+	for _, v := range status.Vantages {
+		if v.Outcome == string(result.Measured) {
+			measured = append(measured, node(v.Node))
+			continue
+		}
+		sentences = append(sentences, fmt.Sprintf("The probe on %s brought no result (%s): %s.", node(v.Node), v.Outcome, strings.TrimRight(v.Cause, ".")))
+	}
+	if len(measured) > 0 {
+		sentences = append(sentences, fmt.Sprintf("Probed from %s.", strings.Join(measured, " and ")))
+	}
+	var looked []string
+	for _, o := range status.Observers {
+		if o.Outcome == string(result.Measured) {
+			looked = append(looked, o.Pod)
+			continue
+		}
+		sentences = append(sentences, fmt.Sprintf("The observer in pod %s saw nothing (%s): %s.", o.Pod, o.Outcome, strings.TrimRight(o.Cause, ".")))
+	}
+	if len(looked) > 0 {
+		sentences = append(sentences, fmt.Sprintf("Observed in pod %s.", strings.Join(looked, " and ")))
+	}
+	if target := status.Target; target != nil {
+		if target.URL != "" {
+			sentences = append(sentences, "The probe asked for "+target.URL+".")
+		}
+		if len(target.Addresses) > 0 {
+			sentences = append(sentences, fmt.Sprintf("Its sockets name %s.", strings.Join(target.Addresses, ", ")))
+		}
+		if target.ReadyEndpoints != nil {
+			sentences = append(sentences, fmt.Sprintf("%s.", agree(int(*target.ReadyEndpoints), "endpoint is ready", "endpoints are ready")))
+		}
+	}
+	return sentences
+}
+
+// node names a node, also where the report does not.
+func node(name string) string {
+	if name == "" {
+		return "an unknown node"
+	}
+	return name
+}
+
+// finding tells of a verdict that fails. rule is zero for one that this version does not know.
+func finding(v v1alpha1.Verdict, rule audit.Rule) Finding {
+	f := Finding{Rule: v.Rule, Title: v.Title, Message: v.Message, Severity: v.Severity, Why: rule.Why, Evidence: evidence(v.Evidence)}
+	if v.Cure != "" {
+		f.Cures = append(f.Cures, v.Cure)
+	}
+	for _, cure := range rule.Cures {
+		// The verdict's own may be cut at what an API text may hold.
+		if v.Cure == "" || !strings.HasPrefix(cure, strings.TrimSuffix(v.Cure, "…")) {
+			f.Cures = append(f.Cures, cure)
+		}
+	}
+	return f
+}
