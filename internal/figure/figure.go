@@ -20,6 +20,14 @@ func Count(n int) string {
 	return sign + digits
 }
 
+// Plural writes a count of things: 1 pod, 2 pods.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(n) + " " + many
+}
+
 // Microseconds writes a duration given in microseconds with three significant digits at the most, in the unit that suits
 // it: 12.5 µs, 4.8 ms, 1.03 s.
 func Microseconds(us float64) string {

@@ -44,3 +44,11 @@ func TestPercent(t *testing.T) {
 		}
 	}
 }
+
+func TestPlural(t *testing.T) {
+	for n, want := range map[int]string{0: "0 pods", 1: "1 pod", 2: "2 pods", 1000: "1,000 pods"} {
+		if got := Plural(n, "pod", "pods"); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -84,7 +85,7 @@ func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
 			sentences = append(sentences, fmt.Sprintf("Its sockets name %s.", strings.Join(target.Addresses, ", ")))
 		}
 		if target.ReadyEndpoints != nil {
-			sentences = append(sentences, fmt.Sprintf("%s.", agree(int(*target.ReadyEndpoints), "endpoint is ready", "endpoints are ready")))
+			sentences = append(sentences, fmt.Sprintf("%s.", figure.Plural(int(*target.ReadyEndpoints), "endpoint is ready", "endpoints are ready")))
 		}
 	}
 	return sentences

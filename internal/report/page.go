@@ -164,7 +164,7 @@ func summary(p Page) (text string, worst v1alpha1.Severity) {
 	case first == "" && passed == 0:
 		return fmt.Sprintf("Nothing could be judged on %s yet.", plural(len(p.Links), "link")), ""
 	case first == "":
-		return fmt.Sprintf("No finding on %s: %s%s.", plural(len(p.Links), "link"), agree(passed, "verdict passes", "verdicts pass"), notJudged(unknown)), ""
+		return fmt.Sprintf("No finding on %s: %s%s.", plural(len(p.Links), "link"), figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown)), ""
 	}
 	var parts []string
 	for _, severity := range severities() {
@@ -177,7 +177,7 @@ func summary(p Page) (text string, worst v1alpha1.Severity) {
 		}
 	}
 	return fmt.Sprintf("%s on %s; %s%s. %s", strings.Join(parts, ", "), plural(len(p.Links), "link"),
-		agree(passed, "verdict passes", "verdicts pass"), notJudged(unknown), first), worst
+		figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown), first), worst
 }
 
 func notJudged(unknown int) string {
@@ -187,16 +187,8 @@ func notJudged(unknown int) string {
 	return fmt.Sprintf(", %d could not be judged", unknown)
 }
 
-// plural writes a count of things.
-func plural(n int, noun string) string { return agree(n, noun, noun+"s") }
-
-// agree writes a count before one of two texts.
-func agree(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return figure.Count(n) + " " + many
-}
+// plural writes a count of things whose name takes an s.
+func plural(n int, noun string) string { return figure.Plural(n, noun, noun+"s") }
 
 // moment writes a time with its age.
 func moment(at, now time.Time) string {

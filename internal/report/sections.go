@@ -315,7 +315,7 @@ func tuningSection(tuning *v1alpha1.ConnectionTuning, now time.Time) Section {
 	}
 	if r := tuning.Status.Rollout; r != nil {
 		s.Notes = append(s.Notes, fmt.Sprintf("Revision %s: %d of %s created with it, read back in %d.", r.Revision, r.Stamped,
-			agree(int(r.Pods), "pod was", "pods were"), r.ReadBack))
+			figure.Plural(int(r.Pods), "pod was", "pods were"), r.ReadBack))
 	}
 	if len(tuning.Status.History) > 0 {
 		last := tuning.Status.History[0]

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/connpolicy/connpolicy/internal/columns"
 )
 
 // textColumns is how wide sentences are written. Tables are as wide as their figures.
@@ -118,54 +120,26 @@ func (t *text) section(indent string, s Section) {
 	}
 }
 
-// table aligns columns at their left.
 func (t *text) table(indent string, table Table) {
-	widths := make([]int, len(table.Head))
-	for _, row := range append([][]string{table.Head}, table.Rows...) {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, row := range append([][]string{table.Head}, table.Rows...) {
-		line := indent
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
-		}
-		t.line(line)
+	for _, line := range columns.Align(append([][]string{table.Head}, table.Rows...)) {
+		t.line(indent + line)
 	}
 }
 
 // sentences writes a text in lines of the text's width.
 func (t *text) sentences(indent, sentences string) {
-	for _, line := range wrap(sentences, textColumns-len(indent)) {
+	for _, line := range columns.Wrap(sentences, textColumns-len(indent)) {
 		t.line(indent + line)
 	}
 }
 
 // hanging writes a text behind a head, with all its lines below each other.
 func (t *text) hanging(head, sentences string) {
-	columns := utf8.RuneCountInString(head)
-	for i, line := range wrap(sentences, textColumns-columns) {
+	width := utf8.RuneCountInString(head)
+	for i, line := range columns.Wrap(sentences, textColumns-width) {
 		if i > 0 {
-			head = strings.Repeat(" ", columns)
+			head = strings.Repeat(" ", width)
 		}
 		t.line(head + line)
 	}
-}
-
-// wrap breaks a text between words. A word that is longer stands alone. An empty text has one line.
-func wrap(sentences string, columns int) []string {
-	lines := []string{""}
-	for _, word := range strings.Fields(sentences) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) > columns:
-			lines = append(lines, word)
-		default:
-			*last += " " + word
-		}
-	}
-	return lines
 }
