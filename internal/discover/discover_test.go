@@ -87,7 +87,7 @@ func shop() discover.Input {
 func TestGolden(t *testing.T) {
 	in := shop()
 	found := discover.Find(in)
-	text, err := found.YAML(found.Notes(in))
+	text, err := found.YAML("What it connects to.", found.Notes(in))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestUnknownIsNotZero(t *testing.T) {
 	if d.OpensPerSecond != nil || d.Available != 0 || d.Pressure() != 0 || d.Held != 3 {
 		t.Errorf("%+v", d)
 	}
-	text, err := found.YAML(nil)
+	text, err := found.YAML("What it connects to.", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestManyLinks(t *testing.T) {
 	if len(found.Policy.Spec.To) != 16 {
 		t.Errorf("%d links", len(found.Policy.Spec.To))
 	}
-	text, err := found.YAML(found.Notes(in))
+	text, err := found.YAML("What it connects to.", found.Notes(in))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,8 +134,12 @@ func unused(name string, links []v1alpha1.Link) string {
 }
 
 // YAML is the policy, with what was found in comments before it, so that the whole may be read, kept and applied.
-func (f Found) YAML(notes []string) (string, error) {
+func (f Found) YAML(heading string, notes []string) (string, error) {
 	var b strings.Builder
+	for _, line := range columns.Wrap(heading, commentColumns) {
+		b.WriteString("# " + line + "\n")
+	}
+	b.WriteString("#\n")
 	for _, row := range f.rows() {
 		b.WriteString("# " + row + "\n")
 	}
