@@ -15,7 +15,7 @@ LAB := bin/lab/lab
 LINTER := golangci-lint-kube-api-linter
 TOOL := go tool -modfile=hack/tools/go.mod
 GO_FOLDERS := api cmd controllers internal probes hack test
-API_TESTS := ./controllers/... ./test/cel/...
+API_TESTS := ./controllers/... ./test/cel/... ./test/plugin/...
 
 ##@ Everyday
 
@@ -28,6 +28,11 @@ help: ## List the targets
 .PHONY: demo
 demo: lab-build images ## Show the main job on a real cluster on this machine, as root; KEEP=1 leaves the lab running
 	go run ./hack/demo
+
+.PHONY: plugin
+plugin: ## Build kubectl's plugin, kubectl-connpolicy, and its completion into bin; put them into your PATH
+	go build -trimpath -ldflags '-s -w' -o bin/kubectl-connpolicy ./cmd/kubectl-connpolicy
+	ln -sf kubectl-connpolicy bin/kubectl_complete-connpolicy
 
 .PHONY: fmt
 fmt: ## Format the Go code
@@ -60,8 +65,8 @@ test-unit: lab-build test-packages ## Test all that needs no cluster; as root al
 	go test $$(go list ./... | grep -v -e /probes/ -e /controllers -e /test/)
 
 .PHONY: test-packages
-test-packages: $(LAB) ## Install the servers that the probe is tested against, as root; none is started
-	$(LAB) packages nginx apache2-bin haproxy nodejs dnsmasq-base
+test-packages: $(LAB) ## Install the servers that the probe is tested against and a browser, as root; none is started
+	$(LAB) packages nginx apache2-bin haproxy nodejs dnsmasq-base chromium
 
 .PHONY: test-servers
 test-servers: test-packages ## Test the probe against nginx, Apache httpd, HAProxy, Node.js and Go, as root
@@ -77,7 +82,7 @@ test-lab: lab-build ## Test the lab itself: start, break and stop it, as root; n
 	go -C hack/lab test -tags integration -timeout 30m ./...
 
 .PHONY: test-api
-test-api: lab-build ## Test the kinds, admission and controllers on a real kube-apiserver
+test-api: lab-build ## Test the kinds, admission, controllers and kubectl's plugin on a real kube-apiserver
 	go test $(API_TESTS)
 
 .PHONY: test-e2e
