@@ -58,7 +58,7 @@ func TestCommandLines(t *testing.T) {
 		"status -f " + saved:                     {exitDone, "NAMESPACE  POLICY", ""},
 		"explain cp401":                          {exitDone, "# CP401: Local ports", ""},
 		"explain":                                {exitDone, "Set-up\n  CP101", ""},
-		"explain CP410":                          {exitFailure, "", "no rule CP410; did you mean CP4"},
+		"explain CP999":                          {exitFailure, "", "no rule CP999"},
 		"explain user/fast":                      {exitFailure, "", "spec.audit.rules of the policy"},
 		"lint":                                   {exitUsage, "", "name what is to be checked with -f"},
 		"lint -f ../../test/invalid/to_empty.yaml": {exitFaults, `to_empty.yaml:1: ConnectionPolicy "invalid": spec.to: Invalid value: 0: spec.to in body should have at least 1 items`, "1 fault in 1 object."},

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/report"
 )
 
@@ -100,7 +101,7 @@ func (p *plugin) writeReport(form string, objects report.Objects, name string) e
 	}
 	var pages []report.Page
 	for _, s := range subjects {
-		pages = append(pages, report.NewPage(s, p.now()))
+		pages = append(pages, report.NewPage(s, audit.Rules(), p.now()))
 	}
 	if form == "html" {
 		return report.WriteHTML(p.Out, pages, p.now())

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,28 +14,28 @@ import (
 )
 
 // newLink says what is told about the link of a report. policy may be nil.
-func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy, now time.Time) Link {
+func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy, rules []audit.Rule, now time.Time) Link {
 	l := Link{Name: report.Spec.LinkName, Title: "Link " + report.Spec.LinkName, Intro: linkIntro(report, now)}
 	if target := report.Status.Target; target != nil {
 		l.Title += " to " + target.Name
 	}
-	rules := map[string]audit.Rule{}
-	for _, r := range audit.Rules() {
-		rules[r.ID] = r
+	byID := map[string]audit.Rule{}
+	for _, r := range rules {
+		byID[r.ID] = r
 	}
 	for _, severity := range severities() {
 		for _, v := range report.Status.Verdicts {
 			if v.Result == v1alpha1.VerdictFail && v.Severity == severity {
-				l.Findings = append(l.Findings, finding(v, rules[v.Rule]))
+				l.Findings = append(l.Findings, finding(v, byID[v.Rule]))
 			}
 		}
 	}
 	for _, v := range report.Status.Verdicts {
 		switch v.Result {
 		case v1alpha1.VerdictUnknown:
-			l.Unknown = append(l.Unknown, Remark{v.Rule, v.Message})
+			l.Unknown = append(l.Unknown, remark(v, "Not known: ", byID[v.Rule]))
 		case v1alpha1.VerdictPass:
-			l.Passed = append(l.Passed, Remark{v.Rule, v.Message})
+			l.Passed = append(l.Passed, remark(v, "Not the case: ", byID[v.Rule]))
 		case v1alpha1.VerdictNotApplicable:
 			l.NotApplicable = append(l.NotApplicable, v.Rule)
 		case v1alpha1.VerdictDisabled:
@@ -99,9 +100,21 @@ func node(name string) string {
 	return name
 }
 
+// remark tells what a rule says, or, where the report had no room for its words, whether what its title says is the case.
+func remark(v v1alpha1.Verdict, instead string, rule audit.Rule) Remark {
+	message := v.Message
+	if title := cmp.Or(v.Title, rule.Title); message == "" && title != "" {
+		message = instead + title
+	}
+	return Remark{v.Rule, message}
+}
+
 // finding tells of a verdict that fails. rule is zero for one that this version does not know.
 func finding(v v1alpha1.Verdict, rule audit.Rule) Finding {
-	f := Finding{Rule: v.Rule, Title: v.Title, Message: v.Message, Severity: v.Severity, Why: rule.Why, Evidence: evidence(v.Evidence)}
+	f := Finding{Rule: v.Rule, Title: cmp.Or(v.Title, rule.Title), Message: v.Message, Severity: v.Severity, Why: rule.Why, Evidence: evidence(v.Evidence)}
+	if f.Message == "" {
+		f.Message = "The report had no room for what was seen."
+	}
 	if v.Cure != "" {
 		f.Cures = append(f.Cures, v.Cure)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/internal/report/plot"
 )
@@ -73,8 +74,8 @@ type Table struct {
 	Rows [][]string
 }
 
-// NewPage says what is told about a subject at a time.
-func NewPage(s Subject, now time.Time) Page {
+// NewPage says what is told about a subject at a time, with what rules say about themselves.
+func NewPage(s Subject, rules []audit.Rule, now time.Time) Page {
 	p := Page{Title: s.Namespace + "/" + s.Name}
 	if s.Namespace == "" {
 		p.Title = s.Name
@@ -84,7 +85,7 @@ func NewPage(s Subject, now time.Time) Page {
 		p.Standing = standing(s.Policy)
 	}
 	for i := range s.Reports {
-		p.Links = append(p.Links, newLink(&s.Reports[i], s.Policy, now))
+		p.Links = append(p.Links, newLink(&s.Reports[i], s.Policy, rules, now))
 	}
 	for i := range s.Tunings {
 		p.Tunings = append(p.Tunings, tuningSection(&s.Tunings[i], now))

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/manifest"
 )
 
@@ -38,10 +40,20 @@ func saved(t testing.TB, name string) Objects {
 	return objects
 }
 
+// rules are some of those that the saved reports name, of words that do not change with the product's.
+func rules() []audit.Rule {
+	return []audit.Rule{
+		{ID: "CP204", Title: "The client throws away connections that the server would keep", Why: "Each costs a handshake, and a local port for a minute of TIME_WAIT.",
+			Cures: []string{"Another cure than that of the report."}},
+		{ID: "CP401", Title: "Local ports towards one destination are running short",
+			Why: "Every connection to one address and port holds a local port, and so does TIME_WAIT for a minute after this end has closed it."},
+	}
+}
+
 func pagesOf(objects Objects) []Page {
 	var pages []Page
 	for _, s := range objects.Subjects() {
-		pages = append(pages, NewPage(s, now()))
+		pages = append(pages, NewPage(s, rules(), now()))
 	}
 	return pages
 }
@@ -98,5 +110,25 @@ func TestPlots(t *testing.T) {
 		if !slices.Equal(titles, want) {
 			t.Errorf("%s: plots %q, want %q", name, titles, want)
 		}
+	}
+}
+
+// Where a report had no room for words, as of rules that are met, its title says what is not the case.
+func TestBareVerdicts(t *testing.T) {
+	objects := saved(t, "exhausted.yaml")
+	r := &objects.Reports[0]
+	r.Status.Verdicts = []v1alpha1.Verdict{
+		{Rule: "CP204", Result: v1alpha1.VerdictPass}, {Rule: "CP999", Result: v1alpha1.VerdictPass},
+		{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError}, {Rule: "CP205", Result: v1alpha1.VerdictUnknown, Title: "A title"},
+	}
+	l := pagesOf(objects)[0].Links[0]
+	if want := []Remark{{"CP204", "Not the case: The client throws away connections that the server would keep"}, {"CP999", ""}}; !slices.Equal(l.Passed, want) {
+		t.Errorf("passes %q", l.Passed)
+	}
+	if want := []Remark{{"CP205", "Not known: A title"}}; !slices.Equal(l.Unknown, want) {
+		t.Errorf("unknown %q", l.Unknown)
+	}
+	if f := l.Findings[0]; f.Title != "Local ports towards one destination are running short" || f.Message == "" || f.Why == "" || f.Cures != nil {
+		t.Errorf("finding %+v", f)
 	}
 }
