@@ -14,7 +14,7 @@ LAB := bin/lab/lab
 # golangci-lint with the rules for Kubernetes APIs built in.
 LINTER := golangci-lint-kube-api-linter
 TOOL := go tool -modfile=hack/tools/go.mod
-GO_FOLDERS := api cmd controllers internal probes hack test
+GO_FOLDERS := api cmd config controllers internal probes hack test
 API_TESTS := ./controllers/... ./test/cel/... ./test/plugin/...
 
 ##@ Everyday

@@ -30,15 +30,15 @@ func keyFigures() []keyFigure {
 	return []keyFigure{
 		{"connect() p99", "ms", 1e-3, func(k v1alpha1.KeyFigures) *float64 { return number(k.HandshakeP99Microseconds) },
 			func(o *v1alpha1.Objectives) []plot.Bound {
-				return objective(o, number(o.HandshakeP99Microseconds), 1e-3, "ms")
+				return objective(number(o.HandshakeP99Microseconds), 1e-3, "ms")
 			}},
 		{"set-up share", "%", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.SetupSharePercent) },
-			func(o *v1alpha1.Objectives) []plot.Bound { return objective(o, number(o.SetupSharePercent), 1, "%") }},
+			func(o *v1alpha1.Objectives) []plot.Bound { return objective(number(o.SetupSharePercent), 1, "%") }},
 		{"requests a connection", "at least", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.RequestsAtLeast) }, nil},
 		{"new connections", "per s", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.ConnectionsPerSecond) }, nil},
 		{"ports held", "%", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.PortUtilizationPercent) },
 			func(o *v1alpha1.Objectives) []plot.Bound {
-				if bounds := objective(o, number(o.PortUtilizationPercent), 1, "%"); bounds != nil {
+				if bounds := objective(number(o.PortUtilizationPercent), 1, "%"); bounds != nil {
 					return bounds
 				}
 				return []plot.Bound{{Value: slowPercent, Text: "connect() slows down"}}
@@ -56,7 +56,8 @@ func number[T int32 | int64](value *T) *float64 {
 	return new(float64(*value))
 }
 
-func objective(_ *v1alpha1.Objectives, value *float64, factor float64, unit string) []plot.Bound {
+// objective is the bound that the policy sets, if it does.
+func objective(value *float64, factor float64, unit string) []plot.Bound {
 	if value == nil {
 		return nil
 	}

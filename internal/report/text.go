@@ -47,7 +47,7 @@ func (t *text) page(p Page) {
 		t.link(l)
 	}
 	for _, s := range p.Tunings {
-		t.section("", s)
+		t.section(s)
 	}
 }
 
@@ -64,7 +64,7 @@ func (t *text) link(l Link) {
 	t.rules("Does not apply here", l.NotApplicable)
 	t.rules("Switched off by the policy", l.Disabled)
 	for _, s := range l.Sections {
-		t.section("", s)
+		t.section(s)
 	}
 }
 
@@ -109,20 +109,21 @@ func (t *text) rules(title string, rules []string) {
 	}
 }
 
-func (t *text) section(indent string, s Section) {
+func (t *text) section(s Section) {
 	t.line("")
-	t.line(indent + s.Title)
+	t.line(s.Title)
 	for _, note := range s.Notes {
-		t.sentences(indent+"  ", note)
+		t.sentences("  ", note)
 	}
 	if s.Table != nil {
-		t.table(indent+"  ", *s.Table)
+		t.table(*s.Table)
 	}
 }
 
-func (t *text) table(indent string, table Table) {
+// table writes a table below its title.
+func (t *text) table(table Table) {
 	for _, line := range columns.Align(append([][]string{table.Head}, table.Rows...)) {
-		t.line(indent + line)
+		t.line("  " + line)
 	}
 }
 

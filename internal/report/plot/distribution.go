@@ -31,8 +31,9 @@ func Distributions(id, title, what string, series []Series, compared bool) Plot 
 		low, high = math.Min(low, s.Distribution.Min), math.Max(high, s.Distribution.Max)
 	}
 	low = math.Max(low, leastMicroseconds)
+	high = math.Max(high, low*leastRatio)
 	unit, factor := unitOf(high)
-	x := scale{min: low / 1.15, max: math.Max(high, low) * 1.15, from: left, to: width - right, log: true}
+	x := scale{min: low / margin, max: high * margin, from: left, to: width - right, log: true}
 	y := scale{min: 0, max: 100, from: height - bottom, to: top}
 	p.X = Axis{Label: what + ", logarithmic", Unit: unit, From: left, To: width - right, At: height - bottom, Ticks: logTicks(x, factor)}
 	p.Y = Axis{Label: "samples that took no longer", Unit: "%", From: height - bottom, To: top, At: left}
@@ -59,8 +60,14 @@ func Distributions(id, title, what string, series []Series, compared bool) Plot 
 	return p
 }
 
-// leastMicroseconds that an axis begins at: a logarithm needs an end.
-const leastMicroseconds = 0.1
+const (
+	// leastMicroseconds that an axis begins at: a logarithm needs an end.
+	leastMicroseconds = 0.1
+	// leastRatio of the ends of an axis: samples that are all the same are seen to be.
+	leastRatio = 1.2
+	// margin is left before and behind what is drawn.
+	margin = 1.15
+)
 
 func curve(s Series, class string, x, y scale) []Shape {
 	d := s.Distribution
@@ -140,7 +147,7 @@ func logTicks(x scale, factor float64) []Tick {
 		return ticks
 	}
 	ticks = nil // a narrow range: its ends
-	for _, value := range []float64{x.min * 1.15, x.max / 1.15} {
+	for _, value := range []float64{x.min * margin, x.max / margin} {
 		ticks = append(ticks, Tick{At: x.at(value), Label: tickLabel(value / factor)})
 	}
 	return ticks
