@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -79,6 +80,20 @@ func TestCommandLines(t *testing.T) {
 				t.Errorf("a wrong command line does not name the help: %s", stderr)
 			}
 		})
+	}
+}
+
+// explain prints what the pages of docs/rules say.
+func TestExplain(t *testing.T) {
+	for _, rule := range audit.Rules() {
+		page, err := os.ReadFile(filepath.Join("../../docs/rules", rule.ID+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, want, _ := strings.Cut(string(page), "\n") // behind the line that says how it was generated
+		if code, stdout, _ := try(t, "", "explain", rule.ID); code != exitDone || stdout != want {
+			t.Errorf("%s: %d\n%s\nwant\n%s", rule.ID, code, stdout, want)
+		}
 	}
 }
 

@@ -135,12 +135,14 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, browserTimeout)
 	defer cancel()
-	for _, name := range append(names(), "everything") {
+	for _, name := range append(names(), "everything", "together") {
 		t.Run(name, func(t *testing.T) {
 			pages := pagesNamed(t, name)
 			want := 0
-			for _, s := range pages[0].Links[0].Sections {
-				want += len(s.Plots)
+			for _, p := range pages {
+				for _, s := range p.Links[0].Sections {
+					want += len(s.Plots)
+				}
 			}
 			var html bytes.Buffer
 			if err := WriteHTML(&html, pages, now()); err != nil {

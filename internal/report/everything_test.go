@@ -76,9 +76,16 @@ func fill(v reflect.Value, next *int) {
 	}
 }
 
-// pagesNamed are those of a file of testdata, or of everything.
+// pagesNamed are those of a file of testdata, of everything that can be measured, or of all of them.
 func pagesNamed(t testing.TB, name string) []Page {
 	t.Helper()
+	if name == "together" {
+		var pages []Page
+		for _, each := range append(names(), "everything") {
+			pages = append(pages, pagesNamed(t, each)...)
+		}
+		return pages
+	}
 	if _, err := os.Stat(filepath.Join("testdata", name+".yaml")); err != nil {
 		return pagesOf(everything(t))
 	}

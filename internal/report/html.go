@@ -36,8 +36,9 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 	}
 	return t.Execute(w, struct {
 		Title, Written string
+		Several        bool
 		Pages          []Page
-	}{title, now.UTC().Format("2006-01-02 15:04 UTC"), pages})
+	}{title, now.UTC().Format("2006-01-02 15:04 UTC"), len(pages) > 1, pages})
 }
 
 // badge is how a page's standing is named and coloured.
