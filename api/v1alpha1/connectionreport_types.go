@@ -197,7 +197,7 @@ type Vantage struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Sysctls map[string]string `json:"sysctls,omitempty"`
-	// dropped names what the probe found out and had no room for: measurements, and "sysctls" for sysctls.
+	// dropped names what the probe found out and had no room for: measurements, "sysctls" and "statuses".
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16

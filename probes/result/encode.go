@@ -27,7 +27,7 @@ var (
 )
 
 // EncodeMessage renders r as a termination message of at most budgetBytes. Figures are rounded to four significant digits.
-// What does not fit is dropped whole and named in Dropped: the settings first, then measurements. It fails with ErrBudget if even the rest does not fit.
+// What does not fit is dropped whole and named in Dropped: too many status codes, the settings, then measurements. It fails with ErrBudget if even the rest does not fit.
 func EncodeMessage(r Result, budgetBytes int) ([]byte, error) {
 	drops := dropOrder(&r)
 	for {
@@ -58,10 +58,22 @@ type drop struct {
 	drop func() bool
 }
 
+// usualStatuses is how many different status codes a run may see of a server that means what it says.
+const usualStatuses = 16
+
 // dropOrder names what is dropped to fit a budget, the first first. The settings are not what a run is for, and a list of
-// reserved ports can be longer than all else.
+// reserved ports can be longer than all else; so can the status codes of a server that makes them up.
 func dropOrder(r *Result) []drop {
-	drops := []drop{{"sysctls", func() bool { had := r.Host.Sysctls != nil; r.Host.Sysctls = nil; return had }}}
+	drops := []drop{
+		{"statuses", func() bool {
+			many := len(r.Statuses) > usualStatuses
+			if many {
+				r.Statuses = nil
+			}
+			return many
+		}},
+		{"sysctls", func() bool { had := r.Host.Sysctls != nil; r.Host.Sysctls = nil; return had }},
+	}
 	for _, f := range Fields() {
 		drops = append(drops, drop{f.Name, func() bool { return f.Drop(&r.Measurements) }})
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -57,6 +59,30 @@ func TestMessageRoundTrip(t *testing.T) {
 	}
 	if len(got.Dropped) != 0 {
 		t.Errorf("dropped %v although everything fits", got.Dropped)
+	}
+}
+
+// A server may answer with any number of status codes; that costs nothing but them.
+func TestManyStatusesAreDroppedFirst(t *testing.T) {
+	r := full()
+	r.Statuses = map[string]int{}
+	for code := range 700 {
+		r.Statuses[strconv.Itoa(100+code)] = 1
+	}
+	message, err := EncodeMessage(r, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeMessage(message)
+	if err != nil || got.Statuses != nil || !slices.Equal(got.Dropped, []string{"statuses"}) || !reflect.DeepEqual(got.Measurements, r.Measurements) {
+		t.Errorf("%v: dropped %v of %+v", err, got.Dropped, got)
+	}
+	r.Statuses = map[string]int{"200": 7, "503": 1}
+	if message, err = EncodeMessage(r, 1100); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DecodeMessage(message); err != nil || len(got.Statuses) != 2 || len(got.Dropped) == 0 {
+		t.Errorf("%v: dropped %v, statuses %v", err, got.Dropped, got.Statuses)
 	}
 }
 

@@ -40,8 +40,8 @@ type Result struct {
 	Statuses map[string]int `json:"statuses,omitempty"`
 	// Measurements holds one entry for each measurement that was asked for.
 	Measurements Measurements `json:"measurements"`
-	// Dropped names what was left out because the encoded result would not have fitted its budget: measurements, and
-	// "sysctls" for Host.Sysctls.
+	// Dropped names what was left out because the encoded result would not have fitted its budget: measurements, "sysctls"
+	// for Host.Sysctls, and "statuses" for Statuses.
 	Dropped []string `json:"dropped,omitempty"`
 }
 
