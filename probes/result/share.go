@@ -24,8 +24,10 @@ func Weight(measurement string) int {
 		return ReuseWeight
 	case "idle":
 		return 3
-	case "websocket":
+	case "websocket", "push":
 		return 5
+	case "parallel":
+		return 6
 	}
 	return 1
 }
