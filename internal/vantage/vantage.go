@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -48,7 +49,7 @@ func Of(node, pod string, r result.Result, at metav1.Time) (v1alpha1.Vantage, er
 		Kernel:  clip.To(r.Host.Kernel, maximumKernelBytes),
 		Address: clip.To(r.Target.Address, maximumAddressBytes),
 		Spent: &v1alpha1.ProbeCost{
-			Connections: int32(r.Spent.Connections), Requests: int32(r.Spent.Requests),
+			Connections: bounded(r.Spent.Connections), Requests: bounded(r.Spent.Requests),
 			BytesSent: r.Spent.BytesSent, BytesReceived: r.Spent.BytesReceived,
 		},
 		Statuses: statuses(r.Statuses),
@@ -163,6 +164,9 @@ func measurements(v v1alpha1.Vantage) (result.Measurements, error) {
 	return m, nil
 }
 
+// bounded is a count as the API holds it.
+func bounded(count int) int32 { return int32(max(0, min(count, math.MaxInt32))) }
+
 func dropped(v *v1alpha1.Vantage, name string) {
 	if len(v.Dropped) < maximumDropped && !slices.Contains(v.Dropped, name) {
 		v.Dropped = append(v.Dropped, name)
@@ -173,8 +177,8 @@ func dropped(v *v1alpha1.Vantage, name string) {
 func statuses(counts map[string]int) []v1alpha1.StatusCount {
 	var list []v1alpha1.StatusCount
 	for _, text := range slices.Sorted(maps.Keys(counts)) {
-		if code, err := strconv.ParseInt(text, 10, 32); err == nil {
-			list = append(list, v1alpha1.StatusCount{Code: int32(code), Count: int32(counts[text])})
+		if code, err := strconv.Atoi(text); err == nil && code >= 100 && code <= 999 {
+			list = append(list, v1alpha1.StatusCount{Code: bounded(code), Count: bounded(counts[text])})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b v1alpha1.StatusCount) int { return cmp.Compare(b.Count, a.Count) })
