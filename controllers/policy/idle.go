@@ -24,6 +24,8 @@ import (
 const (
 	// idleEvery is how often silence is looked at: where a path cuts it seldom changes.
 	idleEvery = 6 * time.Hour
+	// idleLookAgain is how soon to look again at a pod under way, and to ask again for a place: both take long.
+	idleLookAgain = time.Minute
 	// purposeIdle is part of the names of its pods.
 	purposeIdle = "idle"
 )
@@ -44,6 +46,9 @@ func (r *Reconciler) probeIdle(ctx context.Context, s *scope, l *link, requested
 	step := advance(in)
 	defer func() {
 		l.status.IdleRun, l.idleMeasured = step.run, step.measured
+		if l.idleWaiting != "" || step.run != nil && underWay(step.run) {
+			step.wake = s.now.Add(idleLookAgain)
+		}
 		s.wakeAt(step.wake)
 	}()
 	return r.carryOut(ctx, s, &step, func() *corev1.Pod { return r.buildIdlePod(s, l, &step) }, &l.idleWaiting)
