@@ -168,3 +168,14 @@ func TestDelays(t *testing.T) {
 		t.Errorf("gaps %v", got)
 	}
 }
+
+func TestMarkLate(t *testing.T) {
+	arrivals := row([2]int{0, 10}, [2]int{0, 150}, [2]int{0, 160}, [2]int{0, 210}, [2]int{0, 300})
+	zero := time.UnixMilli(1_795_747_410_000)
+	markLate(arrivals, []pause{{zero.Add(100 * time.Millisecond), zero.Add(155 * time.Millisecond)}, {zero.Add(250 * time.Millisecond), zero.Add(290 * time.Millisecond)}})
+	for i, late := range []bool{false, true, true, false, true} {
+		if arrivals[i].late != late {
+			t.Errorf("arrival %d is late: %v", i, arrivals[i].late)
+		}
+	}
+}

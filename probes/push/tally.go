@@ -28,7 +28,7 @@ type arrival struct {
 	made time.Time
 	// first of its stream.
 	first bool
-	// late: it had lain in the socket for longer than lateBy, since this end did not get to read.
+	// late: this end did not get to read for a while, or found it in the socket after longer than lateBy.
 	late bool
 }
 

@@ -291,6 +291,7 @@ func (w *way) watch(ctx context.Context, connection *exchange.Connection, next f
 		age := info.LastDataReceivedMilliseconds
 		late = err == nil && age != nil && time.Duration(*age)*time.Millisecond > lateBy
 	})
+	before, stop := len(w.arrivals), watchPauses()
 	var err error
 	for err == nil {
 		err = next(reading, func(text []byte) {
@@ -300,6 +301,7 @@ func (w *way) watch(ctx context.Context, connection *exchange.Connection, next f
 		})
 	}
 	connection.OnArrival(nil)
+	markLate(w.arrivals[before:], stop())
 	how := cutBy(err)
 	if errors.Is(err, tcpconn.ErrTimeout) && idle.Vanished(ctx, connection) {
 		w.looked = max(w.looked, time.Since(opened))

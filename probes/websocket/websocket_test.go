@@ -424,10 +424,13 @@ func TestSilence(t *testing.T) {
 			}
 			listener := pair.Listen(t)
 			p.serve(t, listener)
-			l := budget.Limits{Connections: 70, RequestsPerSecond: 100, Seconds: 5, IdleSeconds: 24}
+			l := budget.Limits{Connections: 70, RequestsPerSecond: 100, Seconds: 15, IdleSeconds: 24}
 			w := measure(t, pair, "ws://"+listener.Addr().String(), l, nil).Measurements.WebSocket
 			i := w.Idle
-			if i == nil || i.Outcome != result.Measured || show(i.Cut) != true || i.How != c.how {
+			if i == nil {
+				t.Fatalf("%s %q", w.Outcome, w.Cause)
+			}
+			if i.Outcome != result.Measured || show(i.Cut) != true || i.How != c.how {
 				t.Fatalf("%s %q: %+v, %+v, %+v", w.Outcome, w.Cause, i, i.KeepaliveLadder, i.RequestLadder)
 			}
 			// A rung below the truth and one above, and what a busy machine adds.
