@@ -129,6 +129,7 @@ func (m *measurement) fallSilent(ctx context.Context, which arm) (s *silent, goO
 		}
 		return nil, false
 	}
+	begin := time.Now()
 	connection, err := m.peer.Connect(ctx)
 	var dialogue Dialogue
 	if err == nil && m.prepare != nil {
@@ -144,7 +145,7 @@ func (m *measurement) fallSilent(ctx context.Context, which arm) (s *silent, goO
 	m.course.Failed(err)
 	if err == nil && m.notKept == nil {
 		m.listens = dialogue != nil && dialogue.Listens()
-		s = &silent{Connection: connection, dialogue: dialogue, arm: which, since: time.Now()}
+		s = &silent{Connection: connection, dialogue: dialogue, arm: which, since: silentSince(connection, begin)}
 		m.open = append(m.open, s)
 	}
 	return s, m.notKept == nil

@@ -41,6 +41,34 @@ type silent struct {
 	deadline time.Time // of the answer
 }
 
+// silentSince is when the last byte came, which is after begin. The kernel tells; on a busy machine this end looks later.
+func silentSince(connection *exchange.Connection, begin time.Time) time.Time {
+	now := time.Now()
+	info, err := connection.Info()
+	if err != nil || info.LastDataReceivedMilliseconds == nil {
+		return now
+	}
+	return later(begin, now.Add(-time.Duration(*info.LastDataReceivedMilliseconds)*time.Millisecond))
+}
+
+// closedAt is when the close of the other side came, by the kernel too: a FIN is an acknowledgment. It is now if the kernel
+// does not tell.
+func (s *silent) closedAt() time.Time {
+	now := time.Now()
+	info, err := s.Info()
+	if err != nil || info.LastAckReceivedMilliseconds == nil {
+		return now
+	}
+	return later(s.since, now.Add(-time.Duration(*info.LastAckReceivedMilliseconds)*time.Millisecond))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // watcher keeps silent connections until each has a finding.
 type watcher struct {
 	peer     *exchange.Peer
@@ -278,6 +306,9 @@ func (w *watcher) conclude(s *silent, what fate, now time.Time) {
 	f := finding{arm: s.arm, silence: now.Sub(s.since), fate: what}
 	if s.asked.IsZero() {
 		f.watched = true
+		if what == fin {
+			f.silence = s.closedAt().Sub(s.since)
+		}
 	} else {
 		f.silence = s.asked.Sub(s.since)
 	}

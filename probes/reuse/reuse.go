@@ -155,6 +155,9 @@ func (m *measurement) takeReused(ctx context.Context) error {
 func (m *measurement) wait(ctx context.Context) error {
 	length := min(soon, m.peer.Budget.UntilTurn())
 	m.quiet = length == soon
+	if length == 0 {
+		return nil
+	}
 	events, err := tcpconn.Poll(ctx, []tcpconn.Watched{{Conn: m.kept.TCP()}}, length)
 	if err == nil && events[0].Ended != nil {
 		m.end(causeOf(events[0].Ended))

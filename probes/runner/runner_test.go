@@ -112,8 +112,9 @@ func TestReuseOfServersOfKnownBehaviour(t *testing.T) {
 			switch {
 			case c.exactly == 0 && got.RequestsPerConnection != nil:
 				t.Errorf("requests per connection %d, want none", *got.RequestsPerConnection)
-			case c.exactly == 0 && (got.RequestsAtLeast == nil || *got.RequestsAtLeast < 50):
-				t.Errorf("requests at least %v, want many", value(got.RequestsAtLeast))
+			case c.exactly == 0 && (got.RequestsAtLeast == nil || *got.RequestsAtLeast < 2 || r.Spent.Requests > got.Samples+2):
+				// One connection carried all but the first requests of new ones; the end of the time may have cut off one more.
+				t.Errorf("requests at least %v, %d in all for %d samples", value(got.RequestsAtLeast), r.Spent.Requests, got.Samples)
 			case c.exactly > 0 && (got.RequestsPerConnection == nil || *got.RequestsPerConnection != c.exactly):
 				t.Errorf("requests per connection %v, want %d", value(got.RequestsPerConnection), c.exactly)
 			}
