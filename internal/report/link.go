@@ -44,9 +44,48 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 	}
 	views, troubles := viewsOf(report)
 	l.Intro = append(l.Intro, troubles...)
+	if message := messageOf(policy, l.Name); message != "" {
+		l.Intro = append(l.Intro, sentence(message))
+	}
 	l.Sections = slices.Concat(portsSection(report, views), silenceSection(report, views), measurementSections(report, views),
 		figuresSection(report, policy), settingsSection(report))
 	return l
+}
+
+// unseen are the links of a policy that there is no report of.
+func unseen(s Subject) []Link {
+	if s.Policy == nil {
+		return nil
+	}
+	var links []Link
+	for _, link := range s.Policy.Spec.To {
+		if slices.ContainsFunc(s.Reports, func(r v1alpha1.ConnectionReport) bool { return r.Spec.LinkName == link.Name }) {
+			continue
+		}
+		l := Link{Name: link.Name, Title: "Link " + link.Name, Intro: []string{"Nothing was seen yet."}}
+		if message := messageOf(s.Policy, link.Name); message != "" {
+			l.Intro = append(l.Intro, sentence(message))
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+// messageOf is what the policy says stands in a link's way.
+func messageOf(policy *v1alpha1.ConnectionPolicy, link string) string {
+	if policy == nil {
+		return ""
+	}
+	i := slices.IndexFunc(policy.Status.Links, func(l v1alpha1.LinkStatus) bool { return l.Name == link })
+	if i < 0 {
+		return ""
+	}
+	return policy.Status.Links[i].Message
+}
+
+// sentence begins a message with a capital and ends it with a full stop.
+func sentence(message string) string {
+	return capital(strings.TrimRight(message, ". ")) + "."
 }
 
 // linkIntro says who looked, from where and when.

@@ -87,6 +87,7 @@ func NewPage(s Subject, rules []audit.Rule, now time.Time) Page {
 	for i := range s.Reports {
 		p.Links = append(p.Links, newLink(&s.Reports[i], s.Policy, rules, now))
 	}
+	p.Links = append(p.Links, unseen(s)...)
 	for i := range s.Tunings {
 		p.Tunings = append(p.Tunings, tuningSection(&s.Tunings[i], now))
 	}
@@ -161,7 +162,7 @@ func summary(p Page) (text string, worst v1alpha1.Severity) {
 	}
 	switch {
 	case len(p.Links) == 0:
-		return "Nothing was seen yet: there is no ConnectionReport of this policy.", ""
+		return "Nothing was seen yet.", ""
 	case first == "" && passed == 0:
 		return fmt.Sprintf("Nothing could be judged on %s yet.", plural(len(p.Links), "link")), ""
 	case first == "":

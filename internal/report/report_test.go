@@ -132,3 +132,22 @@ func TestBareVerdicts(t *testing.T) {
 		t.Errorf("finding %+v", f)
 	}
 }
+
+// A link that nothing was seen of is told of, with what stands in its way.
+func TestUnseenLink(t *testing.T) {
+	objects := saved(t, "exhausted.yaml")
+	policy := &objects.Policies[0]
+	policy.Spec.To = append(policy.Spec.To, v1alpha1.Link{Name: "bank"}, v1alpha1.Link{Name: "fresh"})
+	policy.Status.Links = []v1alpha1.LinkStatus{{Name: "server", Message: "probes wait for a place"}, {Name: "bank", Message: "Service shop/bank does not exist"}}
+	var text bytes.Buffer
+	if err := WriteText(&text, pagesOf(objects)); err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(strings.Fields(text.String()), " ")
+	for _, want := range []string{"1 error, 2 warnings on 3 links", "1 endpoint is ready. Probes wait for a place.",
+		"Link bank --------- Nothing was seen yet. Service shop/bank does not exist.", "Link fresh ---------- Nothing was seen yet."} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, &text)
+		}
+	}
+}

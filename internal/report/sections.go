@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/figure"
@@ -119,7 +121,14 @@ func plotID(report *v1alpha1.ConnectionReport, name string) string {
 	return strings.Join([]string{report.Namespace, report.Spec.PolicyName, report.Spec.LinkName, name}, "-")
 }
 
-func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+// capital begins a text with a capital letter.
+func capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
 
 // portsSection is the local ports that the observed pods hold.
 func portsSection(report *v1alpha1.ConnectionReport, views []view) []Section {

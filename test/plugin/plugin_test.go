@@ -247,7 +247,8 @@ func (p *person) testDiscover(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.expect(t, "discover deploy/checkout", 3, "no observer tells what the pods of deploy/checkout connect to",
-		"kubectl -n shop debug checkout-a --image=ghcr.io/connpolicy/probe:v0.1.0", "kubectl connpolicy discover -n shop deploy/checkout -f observation.json")
+		"kubectl connpolicy discover -n shop deploy/checkout -f observation.json")
+	p.testAdvice(t)
 
 	policy := p.expect(t, "discover deploy/checkout -f "+p.observation(t), 0, "Service shop/payments:80", "192.0.2.7:443")
 	p.applies(t, policy)
@@ -255,6 +256,27 @@ func (p *person) testDiscover(t *testing.T) {
 	p.grantDeployments(ctx, t)
 	limited := p.expect(t, "discover deploy/checkout --as limited -f "+p.observation(t), 0, "Services could not be listed, so that addresses of theirs stay addresses: you may not", "host: 10.0.0.77")
 	p.applies(t, limited)
+}
+
+// testAdvice does what the plugin says to do where no observer looks.
+func (p *person) testAdvice(t *testing.T) {
+	_, _, advice := p.kubectl(t, "", "connpolicy", "discover", "deploy/checkout")
+	_, rest, found := strings.Cut(advice, "  kubectl -n shop debug ")
+	line, _, _ := strings.Cut(rest, "\n")
+	if !found {
+		t.Fatalf("no advice in %s", advice)
+	}
+	if code, stdout, stderr := p.kubectl(t, "", append([]string{"-n", "shop", "debug"}, strings.Fields(line)...)...); code != 0 {
+		t.Fatalf("kubectl debug: %s%s", stdout, stderr)
+	}
+	pod := &corev1.Pod{}
+	if err := p.admin.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "checkout-a"}, pod); err != nil {
+		t.Fatal(err)
+	}
+	if containers := pod.Spec.EphemeralContainers; len(containers) != 1 || containers[0].Name != "look" ||
+		strings.Join(containers[0].Command, " ") != "/probe observe --seconds 120 -o json" {
+		t.Errorf("ephemeral containers %+v", containers)
+	}
 }
 
 // observation is the path of a file as `probe observe -o json` writes it.
