@@ -194,8 +194,8 @@ func Measurements() []Measurement {
 		{
 			Name: "push",
 			Does: "how a target tells news, by polling, long polling, a stream or WebSocket: age and cost of a message, held back by a hop, cut",
-			Costs: "up to 11 connections, one held open at a time, up to 31 requests, one of which asks for WebSocket; servers log that as an error " +
-				"if they do not offer it",
+			Costs: "a connection held open a way, up to 3 if it is cut; a request a second or for each message; one request asks for WebSocket, " +
+				"which servers that do not offer it may log as an error",
 			protocols: []target.Protocol{target.HTTP, target.HTTPS, target.WebSocket},
 			weight:    pushWeight,
 			OnlyNamed: true,
