@@ -106,6 +106,7 @@ func shop() *cache {
 		KeyFigures: &v1alpha1.KeyFigures{
 			HandshakeP99Microseconds: new(int64(1500)), SetupSharePercent: new(int32(22)), RequestsAtLeast: new(int32(327)),
 			ConnectionsPerSecond: new(int32(490)), PortUtilizationPercent: new(int32(0)),
+			IdleCutSeconds: new(int32(350)), IdleSurvivedSeconds: new(int32(349)), StallMicroseconds: new(int64(44000)), InitialWindowSegments: new(int32(10)),
 		},
 		Verdicts: []v1alpha1.Verdict{
 			{Rule: "CP101", Result: v1alpha1.VerdictPass},
@@ -134,12 +135,16 @@ func TestCollector(t *testing.T) {
 connpolicy_link_finding{link="payments",namespace="shop",policy="checkout",rule="CP204",severity="warning"} 1
 connpolicy_link_finding{link="payments",namespace="shop",policy="checkout",rule="CP401",severity="error"} 1
 connpolicy_link_handshake_p99_seconds{link="payments",namespace="shop",policy="checkout"} 0.0015
+connpolicy_link_idle_cut_seconds{link="payments",namespace="shop",policy="checkout"} 350
+connpolicy_link_idle_survived_seconds{link="payments",namespace="shop",policy="checkout"} 349
+connpolicy_link_initial_window_segments{link="payments",namespace="shop",policy="checkout"} 10
 connpolicy_link_last_result_timestamp_seconds{link="payments",namespace="shop",policy="checkout"} 1.8e+09
 connpolicy_link_port_utilization_ratio{link="payments",namespace="shop",policy="checkout"} 0
 connpolicy_link_probe_failures{link="payments",namespace="shop",policy="checkout"} 2
 connpolicy_link_report_timestamp_seconds{link="payments",namespace="shop",policy="checkout"} 1.8e+09
 connpolicy_link_requests_per_connection{link="payments",namespace="shop",policy="checkout"} 327
 connpolicy_link_setup_share_ratio{link="payments",namespace="shop",policy="checkout"} 0.22
+connpolicy_link_stall_seconds{link="payments",namespace="shop",policy="checkout"} 0.044
 connpolicy_link_verdicts{link="payments",namespace="shop",policy="checkout",result="disabled"} 0
 connpolicy_link_verdicts{link="payments",namespace="shop",policy="checkout",result="fail"} 2
 connpolicy_link_verdicts{link="payments",namespace="shop",policy="checkout",result="notApplicable"} 0

@@ -95,7 +95,7 @@ func (l *link) reportTarget(addresses []string) *v1alpha1.ReportTarget {
 	}
 }
 
-// reportStatus is what a report says now, after history was said before.
+// reportStatus is what a report says now, after history was said before. It may be too large to be stored; see fit.
 func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1alpha1.HistoryEntry) (v1alpha1.ConnectionReportStatus, error) {
 	in, err := auditInput(s, l, vantages)
 	if err != nil {
@@ -119,7 +119,7 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 	status.Path = pathFacts(in.Probes, status.Observers)
 	status.Findings = countFindings(status.Verdicts)
 	status.WorstFinding = worstFinding(status.Verdicts)
-	return fit(status), nil
+	return status, nil
 }
 
 // addHistory puts an entry first, unless the one before it is of the same minutes, or says the same within the hour. An
