@@ -98,6 +98,8 @@ func TestUsageErrors(t *testing.T) {
 		{"run --target http://x --measure push --push-paths telling=/x", "--push-paths"},
 		{"run --target http://x --measure push --push-paths polling=x", "--push-paths"},
 		{"run --no-such-flag", "no-such-flag"},
+		{"serve --idle-timeout 0s", "--idle-timeout is above 0"},
+		{"serve --tls-certificate c", "go together"},
 		{"load", "scheme"},
 		{"load --target tcp://x:1", "HTTP"},
 		{"load --target http://x --rate 0", "rate"},

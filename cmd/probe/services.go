@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -16,12 +17,27 @@ import (
 
 func runServe(ctx context.Context, arguments []string, _, stderr io.Writer) error {
 	f := pflag.NewFlagSet("probe serve", pflag.ContinueOnError)
-	listen := f.String("listen", ":8080", "address to listen on")
+	o := server.Options{Handler: server.Handler()}
+	f.StringVar(&o.Address, "listen", ":8080", "address to listen on")
+	f.DurationVar(&o.IdleTimeout, "idle-timeout", 10*time.Minute, "how long to keep a connection that nobody uses")
+	var files tlsOptions
+	f.StringVar(&files.certificate, "tls-certificate", "", "file with the certificate (PEM) to speak TLS with, with --tls-key; without it clear text is spoken")
+	f.StringVar(&files.key, "tls-key", "", "file with its key (PEM)")
 	f.Usage = func() { fmt.Fprintf(stderr, "Usage of %s:\n%s%s", f.Name(), f.FlagUsages(), server.Help) }
 	if err := parse(f, arguments, stderr); err != nil {
 		return err
 	}
-	return server.Serve(ctx, *listen, server.Handler())
+	if o.IdleTimeout <= 0 {
+		return fmt.Errorf("%w: --idle-timeout is above 0, not %v", errUsage, o.IdleTimeout)
+	}
+	security, err := files.config()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if len(security.Certificates) > 0 {
+		o.Certificate = &security.Certificates[0]
+	}
+	return server.Serve(ctx, o)
 }
 
 func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error {
@@ -59,7 +75,7 @@ func runBeside(ctx context.Context, listen string, metrics http.Handler, work fu
 	served := make(chan error, 1)
 	go func() {
 		defer cancel()
-		served <- server.Serve(ctx, listen, routes)
+		served <- server.Serve(ctx, server.Options{Address: listen, Handler: routes})
 	}()
 	err := work(ctx)
 	cancel()

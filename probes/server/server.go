@@ -1,9 +1,11 @@
-// Package server is a small HTTP/1.1 server that keeps connections, that tells news in all the ways that there are, and
+// Package server is a small HTTP server that keeps connections, that tells news in all the ways that there are, and
 // echoes over WebSocket; and the orderly start and stop of the HTTP servers of the other programs.
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -58,18 +60,39 @@ func answer(response http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(response, "ok\n")
 }
 
-// Serve serves handler on the address until the context ends, then lets the requests under way finish, but not for longer
-// than shutdownTimeout.
-func Serve(ctx context.Context, address string, handler http.Handler) error {
+// Options say how to serve.
+type Options struct {
+	// Address to listen on.
+	Address string
+	Handler http.Handler
+	// IdleTimeout is for how long a connection that nobody uses is kept. 0: as long as a client in the demo may pause, so
+	// that the server never closes first.
+	IdleTimeout time.Duration
+	// Certificate to speak TLS with. Nil: clear text.
+	Certificate *tls.Certificate
+}
+
+// Serve serves HTTP/1 and HTTP/2, over TLS or by prior knowledge, until the context ends, then lets the requests under way
+// finish, but not for longer than shutdownTimeout.
+func Serve(ctx context.Context, o Options) error {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address)
+	listener, err := config.Listen(ctx, "tcp", o.Address)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", address, err)
+		return fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Handler: o.Handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: cmp.Or(o.IdleTimeout, idleTimeout),
 		// What has no end of its own, such as a stream, ends with the context.
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		Protocols:   new(http.Protocols),
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	serve := func() error { return server.Serve(listener) }
+	if o.Certificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*o.Certificate}}
+		serve = func() error { return server.ServeTLS(listener, "", "") }
 	}
 	stopped := make(chan error, 1)
 	go func() {
@@ -83,8 +106,8 @@ func Serve(ctx context.Context, address string, handler http.Handler) error {
 		}
 		stopped <- err
 	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve on %s: %w", address, err)
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", o.Address, err)
 	}
 	return <-stopped
 }

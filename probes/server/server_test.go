@@ -191,7 +191,7 @@ func TestStop(t *testing.T) {
 	_ = listener.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, address, server.Handler()) }()
+	go func() { served <- server.Serve(ctx, server.Options{Address: address, Handler: server.Handler()}) }()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		connection, err := net.Dial("tcp", address)
 		if err == nil {

@@ -21,7 +21,7 @@ func TestDemo(t *testing.T) {
 	if err := outcome.Check(); err != nil {
 		t.Error(err)
 	}
-	if got := result(outcome.ReportBefore, rulePortHeadroom); got != v1alpha1.VerdictFail {
+	if got := verdictOn(outcome.ReportBefore, rulePortHeadroom); got != v1alpha1.VerdictFail {
 		t.Errorf("with all ports held the rule %s says %q", rulePortHeadroom, got)
 	}
 	for _, held := range append(outcome.PortsBefore, outcome.PortsAfter...) {
@@ -35,7 +35,7 @@ func TestDemo(t *testing.T) {
 // rulePortHeadroom judges how many of the local ports are held.
 const rulePortHeadroom = "CP401"
 
-func result(report v1alpha1.ConnectionReport, rule string) v1alpha1.VerdictResult {
+func verdictOn(report v1alpha1.ConnectionReport, rule string) v1alpha1.VerdictResult {
 	for _, verdict := range report.Status.Verdicts {
 		if verdict.Rule == rule {
 			return verdict.Result

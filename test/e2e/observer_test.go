@@ -43,7 +43,7 @@ func TestObserverRefused(t *testing.T) {
 		}
 		return fmt.Errorf("the observers are %+v", report.Status.Observers)
 	})
-	if found := result(p.report(), rulePortHeadroom); found != v1alpha1.VerdictUnknown {
+	if found := verdictOn(p.report(), rulePortHeadroom); found != v1alpha1.VerdictUnknown {
 		t.Errorf("without an observer the rule %s says %q", rulePortHeadroom, found)
 	}
 }
