@@ -92,6 +92,9 @@ func measured(t *testing.T, c *cluster) {
 	if first.Spec.NodeName != "" || first.Annotations[v1alpha1.AnnotationNode] != "node-1" {
 		t.Errorf("the first pod is for node %q", first.Annotations[v1alpha1.AnnotationNode])
 	}
+	if config := first.Spec.DNSConfig; config == nil || *config.Options[0].Value != "2" {
+		t.Errorf("names are not resolved as in the workload's pods: %+v", config)
+	}
 	s.finish(t, first)
 	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	second := s.liveProbe(t, "p")

@@ -222,7 +222,10 @@ func (s shop) addWorkload(t *testing.T, hostNetwork bool, nodes ...string) {
 	deployment.Spec.Selector = &metav1.LabelSelector{MatchLabels: labels}
 	deployment.Spec.Template = corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: labels},
-		Spec:       corev1.PodSpec{HostNetwork: hostNetwork, Containers: []corev1.Container{{Name: "client", Image: "client:test"}}},
+		Spec: corev1.PodSpec{
+			HostNetwork: hostNetwork, Containers: []corev1.Container{{Name: "client", Image: "client:test"}},
+			DNSConfig: &corev1.PodDNSConfig{Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("2")}}},
+		},
 	}
 	s.create(t, deployment)
 	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "client-5f",

@@ -246,6 +246,7 @@ func (r *Reconciler) podSpec(s *scope, l *link, step *runStep) probepod.Spec {
 		Node:              step.create.Node,
 		NodeSelector:      s.source.nodeSelector,
 		Tolerations:       s.source.tolerations,
+		Names:             s.source.names,
 		URL:               l.target.url,
 		Protocol:          l.spec.Protocol,
 		TLS:               l.spec.TLS,

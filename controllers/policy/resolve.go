@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/probepod"
 )
 
 // resolve finds the source workload with its pods, and what each link leads to. What is absent is no error: the watches
@@ -50,6 +51,7 @@ func (r *Reconciler) resolveSource(ctx context.Context, s *scope) error {
 		return nil
 	}
 	s.source.nodeSelector, s.source.tolerations = template.Spec.NodeSelector, template.Spec.Tolerations
+	s.source.names = probepod.Names{Policy: template.Spec.DNSPolicy, Config: template.Spec.DNSConfig, Aliases: template.Spec.HostAliases}
 
 	labels, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/clip"
 	"github.com/connpolicy/connpolicy/internal/ports"
+	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -49,7 +50,9 @@ type source struct {
 	// nodeSelector and tolerations of its pods.
 	nodeSelector map[string]string
 	tolerations  []corev1.Toleration
-	pods         []corev1.Pod
+	// names is how its pods resolve names.
+	names probepod.Names
+	pods  []corev1.Pod
 }
 
 // link is one entry of spec.to.

@@ -46,6 +46,8 @@ type Spec struct {
 	// NodeSelector and Tolerations are those of the source's pods.
 	NodeSelector map[string]string
 	Tolerations  []corev1.Toleration
+	// Names says how the source's pods resolve names, so that the probe resolves them likewise.
+	Names Names
 	// URL is what is measured.
 	URL string
 	// Protocol and Measurements say how. No measurement named: all that suit the protocol but Except.
@@ -65,6 +67,13 @@ type Spec struct {
 	RefuseAddresses []string
 	// PriorityClassName of the pod. Empty: the cluster's default.
 	PriorityClassName string
+}
+
+// Names is how a pod resolves names. The zero value is the cluster's default.
+type Names struct {
+	Policy  corev1.DNSPolicy
+	Config  *corev1.PodDNSConfig
+	Aliases []corev1.HostAlias
 }
 
 // Build builds the pod: Pod Security "restricted", no token, labels of its own alone, never ready, bounded in time.
@@ -98,6 +107,9 @@ func Build(s Spec) *corev1.Pod {
 			EnableServiceLinks:            new(false),
 			NodeSelector:                  s.NodeSelector,
 			Tolerations:                   s.Tolerations,
+			DNSPolicy:                     s.Names.Policy,
+			DNSConfig:                     s.Names.Config,
+			HostAliases:                   s.Names.Aliases,
 			PriorityClassName:             s.PriorityClassName,
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot:   new(true),

@@ -121,6 +121,21 @@ func TestBuildAsksForHandshakeSamples(t *testing.T) {
 	}
 }
 
+// What a name costs depends on the pod's own resolver.
+func TestBuildResolvesAsTheSource(t *testing.T) {
+	s := example()
+	s.Names = Names{
+		Policy: corev1.DNSNone, Config: &corev1.PodDNSConfig{Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("1")}}},
+		Aliases: []corev1.HostAlias{{IP: "198.18.0.9", Hostnames: []string{"bank"}}},
+	}
+	if spec := Build(s).Spec; spec.DNSPolicy != corev1.DNSNone || *spec.DNSConfig.Options[0].Value != "1" || spec.HostAliases[0].IP != "198.18.0.9" {
+		t.Errorf("%s, %+v, %+v", spec.DNSPolicy, spec.DNSConfig, spec.HostAliases)
+	}
+	if spec := Build(example()).Spec; spec.DNSPolicy != "" || spec.DNSConfig != nil || spec.HostAliases != nil {
+		t.Errorf("without a source: %s, %+v, %+v", spec.DNSPolicy, spec.DNSConfig, spec.HostAliases)
+	}
+}
+
 func TestTargetHashIsALabel(t *testing.T) {
 	if a, b := TargetHash("198.18.0.1:80"), TargetHash("198.18.0.1:81"); a == b || len(a) != 16 {
 		t.Errorf("hashes %s and %s", a, b)
