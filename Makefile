@@ -82,7 +82,7 @@ test-lab: lab-build ## Test the lab itself: start, break and stop it, as root; n
 	go -C hack/lab test -tags integration -timeout 30m ./...
 
 .PHONY: test-api
-test-api: lab-build ## Test the kinds, admission, controllers and kubectl's plugin on a real kube-apiserver
+test-api: lab-build ## Test the kinds, admission, controllers and kubectl's plugin on a real kube-apiserver; as root also the plugin beside an observer
 	go test $(API_TESTS)
 
 .PHONY: test-e2e

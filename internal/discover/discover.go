@@ -91,6 +91,9 @@ func Destinations(in Input) []Destination {
 				continue
 			}
 			key, destination := names.of(address)
+			if destination.Pod == in.Namespace+"/"+seen.Pod {
+				key, destination.Unfit = key+" itself", "the pod itself"
+			}
 			if byKey[key] == nil {
 				byKey[key] = &destination
 			}

@@ -154,6 +154,24 @@ func TestUnknownIsNotZero(t *testing.T) {
 	mustPass(t, text)
 }
 
+// A pod's connections to itself are no link, those to another pod of the same workload are.
+func TestPodItself(t *testing.T) {
+	in := discover.Input{Namespace: "a",
+		Pods: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "p"}, Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "198.18.0.1"}}}}}}
+	for _, pod := range []string{"p", "q"} {
+		in.Seen = append(in.Seen, discover.Seen{Pod: pod, Observation: result.Observation{Destinations: []result.Destination{{Address: "198.18.0.1:80", PortsInUse: 1}}}})
+	}
+	found := discover.Find(in)
+	if len(found.Destinations) != 2 || len(found.Policy.Spec.To) != 1 {
+		t.Fatalf("%+v", found)
+	}
+	for i, d := range found.Destinations {
+		if (d.Unfit == "") != (found.Links[i] != "") || d.Unfit != "" && d.Unfit != "the pod itself" {
+			t.Errorf("%+v has the link %q", d, found.Links[i])
+		}
+	}
+}
+
 func TestNothingSeen(t *testing.T) {
 	found := discover.Find(discover.Input{Namespace: "a"})
 	if found.Policy != nil || len(found.Destinations) != 0 {
