@@ -97,8 +97,9 @@ func TestPorts(t *testing.T) {
 
 func TestSilence(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
-		f := ascending(random, 8, -1, 4.5)
+	for range 300 {
+		from := random.Float64()*5.5 - 1
+		f := ascending(random, 8, from, from+random.Float64()*random.Float64()*5)
 		var ladder result.Ladder
 		for _, seconds := range f {
 			ladder.Rungs = append(ladder.Rungs, result.Rung{Seconds: seconds, Alive: random.IntN(2), RST: random.IntN(2), Unknown: random.IntN(2)})

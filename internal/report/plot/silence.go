@@ -34,6 +34,7 @@ func Silence(id, title string, lanes []Lane, cuts []Cut) Plot {
 	height := float64(top + rowHeight*len(lanes) + bottom)
 	p := Plot{ID: id, Title: title, Width: width, Height: height}
 	low, high := reach(lanes, cuts)
+	high = math.Max(high, low*leastRatio)
 	x := scale{min: low / 1.3, max: high * 1.45, from: names, to: width - right, log: true}
 	p.X = Axis{Label: "silence on the connection, logarithmic", Unit: "s, min, h", From: names, To: width - right, At: height - bottom, Ticks: durationTicks(x)}
 	p.Y = Axis{Label: "who", Unit: "who", From: height - bottom, To: top, At: names}
@@ -131,6 +132,13 @@ func durationTicks(x scale) []Tick {
 			continue
 		}
 		ticks = append(ticks, Tick{At: at, Label: known.label})
+	}
+	if len(ticks) > 1 {
+		return ticks
+	}
+	ticks = nil // all is of about the same length: the ends of the axis
+	for _, value := range []float64{x.min * margin, x.max / margin} {
+		ticks = append(ticks, Tick{At: x.at(value), Label: tickLabel(value) + " s"})
 	}
 	return ticks
 }
