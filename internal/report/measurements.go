@@ -211,17 +211,29 @@ func (f *facts) of(name string, c *result.Count) {
 func dnsFacts(d *result.DNS) []fact {
 	var f facts
 	f.time("resolve", d.ResolveMicroseconds)
+	f.time("resolve the full name", d.NeededMicroseconds)
+	if d.SearchListMicroseconds != nil {
+		f.add("the search list costs", figure.Microseconds(*d.SearchListMicroseconds))
+	}
+	f.text("full name", d.FullName)
 	f.count("queries a name", d.QueriesPerName)
 	f.count("needed, with a final dot", d.QueriesNeeded)
 	f.count("lost queries", d.Lost)
 	f.count("of queries", d.Queries)
 	f.count("answers of no such name", d.Negative)
+	f.count("refused or failed", d.Rejected)
+	f.count("too long for UDP", d.Truncated)
+	f.count("answers to nothing asked", d.Ignored)
+	f.count("aliases", d.Aliases)
 	if d.TimeToLiveSeconds != nil {
 		f.add("time to live", duration(float64(*d.TimeToLiveSeconds)))
 	}
 	f.text("name servers", strings.Join(d.Servers, ", "))
 	f.text("search list", strings.Join(d.Search, ", "))
 	f.count("ndots", d.Ndots)
+	if d.TimeoutSeconds != nil && d.Attempts != nil {
+		f.add("asks again", fmt.Sprintf("after %s, %s a server", duration(float64(*d.TimeoutSeconds)), figure.Plural(*d.Attempts, "time", "times")))
+	}
 	return f
 }
 
@@ -275,6 +287,7 @@ func reuseFacts(r *result.Reuse) []fact {
 			f.add("Keep-Alive allows", plural(*k.Max, "more request"))
 		}
 	}
+	f.text("not found out", r.Missing)
 	f.time("on a new connection", r.NewMicroseconds)
 	f.time("on a reused one", r.ReusedMicroseconds)
 	if r.NewMicroseconds != nil && r.ReusedMicroseconds != nil {
@@ -360,6 +373,7 @@ func idleFacts(i *result.Idle) []fact {
 	f.seconds("longest silence survived", i.SurvivedSeconds)
 	f.of("survivors of it", i.SurvivedOf)
 	f.yes("TCP keepalive helps", i.KeepaliveHelps)
+	f.yes("pings help", i.PingHelps)
 	f.ladder("by keepalive", i.KeepaliveLadder)
 	f.ladder("by request", i.RequestLadder)
 	return f
@@ -406,10 +420,15 @@ func webSocketFacts(w *result.WebSocket) []fact {
 	f.text("extensions", strings.Join(w.Extensions, ", "))
 	f.yes("messages come back", w.Echo)
 	f.time("message", w.EchoMicroseconds)
+	f.count("message closes with status", w.MessageCloseStatus)
+	f.yes("both directions at once", w.FullDuplex)
 	f.yes("pings are answered", w.Pong)
+	f.yes("with other data", w.PongAltered)
 	f.time("ping", w.PongMicroseconds)
 	f.yes("close is answered", w.CloseHandshake)
 	f.count("close status", w.CloseStatus)
+	f.count("messages of the server's own", w.ServerMessages)
+	f.count("pings of the server's own", w.ServerPings)
 	if w.Idle != nil {
 		f = append(f, idleFacts(w.Idle)...)
 	}
@@ -433,10 +452,13 @@ func pushFacts(p *result.Push) []fact {
 		f.add(way.name, fmt.Sprintf("%s on %s with %s", plural(w.Messages, "message"), plural(w.Connections, "connection"), plural(w.Requests, "request")))
 		f.time(way.name+", age of a message", w.DelayMicroseconds)
 		f.time(way.name+", time between messages", w.GapMicroseconds)
+		f.time(way.name+", answer", w.AnswerMicroseconds)
 		if w.BytesPerMessage != nil {
 			f.add(way.name+", bytes a message", figure.Rate(*w.BytesPerMessage))
 		}
 		f.yes(way.name+", held back by a hop", w.Buffered)
+		f.of(way.name+", came with the one before", w.Together)
+		f.text(way.name+", not found out", w.Missing)
 		if w.CutAfterSeconds != nil {
 			f.add(way.name+", cut", cutting(w.CutBy)+" after "+duration(*w.CutAfterSeconds))
 		}
