@@ -16,12 +16,12 @@ const clearLine = "\r\x1b[K"
 
 // showProgress returns what shows on a terminal how far a run has come, on one line, and what takes the line away. Where
 // w is none, the first is nil.
-func showProgress(w io.Writer) (show func(runner.Progress), clear func()) {
+func showProgress(w io.Writer) (show func(runner.Progress), wipe func()) {
 	file, is := w.(*os.File)
 	if !is {
 		return nil, func() {}
 	}
-	if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err != nil { //nolint:gosec // a file descriptor is a small number
+	if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err != nil {
 		return nil, func() {}
 	}
 	return func(p runner.Progress) { fmt.Fprint(w, clearLine, progress(p, time.Now())) }, func() { fmt.Fprint(w, clearLine) }

@@ -28,12 +28,12 @@ func TestProgressIsForTerminalsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if show, clear := showProgress(file); show != nil {
-		clear()
+	if show, wipe := showProgress(file); show != nil {
+		wipe()
 		t.Error("progress is shown in a file")
 	}
-	if show, clear := showProgress(&bytes.Buffer{}); show != nil {
-		clear()
+	if show, wipe := showProgress(&bytes.Buffer{}); show != nil {
+		wipe()
 		t.Error("progress is shown in a buffer")
 	}
 }

@@ -178,12 +178,12 @@ func runProbe(ctx context.Context, arguments []string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	clear := func() {}
+	wipe := func() {}
 	if !o.verbose {
-		config.Progress, clear = showProgress(stderr)
+		config.Progress, wipe = showProgress(stderr)
 	}
 	r, err := runner.Run(ctx, config)
-	clear()
+	wipe()
 	if err != nil {
 		return err
 	}

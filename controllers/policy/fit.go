@@ -25,7 +25,10 @@ func fit(status v1alpha1.ConnectionReportStatus) v1alpha1.ConnectionReportStatus
 		}
 		sacrifice(&status)
 	}
-	for size(status) > reportBytes && dropMeasurements(&status) {
+	for size(status) > reportBytes {
+		if !dropMeasurements(&status) {
+			break
+		}
 	}
 	return status
 }

@@ -13,7 +13,7 @@ const (
 	// (Documentation/networking/snmp_counter.rst).
 	counterListenOverflows = "TcpExt.ListenOverflows"
 	// counterPassiveOpens counts the connections that were accepted in it.
-	counterPassiveOpens = "Tcp.PassiveOpens"
+	counterPassiveOpens = "Tcp.PassiveOpens" //nolint:gosec // no credential
 	// sysctlSomaxconn caps what an application asks listen() for (listen(2)).
 	sysctlSomaxconn = "net.core.somaxconn"
 )

@@ -27,7 +27,7 @@ func WriteText(w io.Writer, pages []Page) error {
 
 type text struct{ strings.Builder }
 
-func (t *text) line(line string) { t.WriteString(strings.TrimRight(line, " ") + "\n") }
+func (t *text) line(line string) { fmt.Fprintln(t, strings.TrimRight(line, " ")) }
 
 func (t *text) page(p Page) {
 	t.line(p.Title)

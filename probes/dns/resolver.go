@@ -196,7 +196,7 @@ func (r *resolver) questions(name string) ([]*question, error) {
 	questions := make([]*question, len(r.kinds))
 	first := uint16(rand.Uint32()) //nolint:gosec // an answer is believed by its address too, and decides nothing
 	for i, kind := range r.kinds {
-		q, err := newQuestion(first+uint16(i), kind, name, r.extended) //nolint:gosec // there are two kinds
+		q, err := newQuestion(first+uint16(i), kind, name, r.extended)
 		if err != nil {
 			return nil, err
 		}

@@ -177,10 +177,10 @@ func TestBodies(t *testing.T) {
 			piece, err = body.Next(t.Context())
 			got = append(got, piece...)
 		}
-		if string(got) != c.body || !errors.Is(err, c.want) || body.Ended() != (c.want == io.EOF) || body.Sized() != c.sized {
+		if string(got) != c.body || !errors.Is(err, c.want) || body.Ended() != errors.Is(c.want, io.EOF) || body.Sized() != c.sized {
 			t.Errorf("%s: %d bytes of body, %v, ended %v, sized %v", name, len(got), err, body.Ended(), body.Sized())
 		}
-		if rest := string(reader.Rest()); c.want == io.EOF && rest != c.rest {
+		if rest := string(reader.Rest()); errors.Is(c.want, io.EOF) && rest != c.rest {
 			t.Errorf("%s: %q behind it, want %q", name, rest, c.rest)
 		}
 	}

@@ -77,7 +77,7 @@ func longPoll(response http.ResponseWriter, request *http.Request, n news) {
 func write(response http.ResponseWriter, text string) {
 	response.Header().Set("Content-Type", "application/json")
 	// A client that went away needs no answer.
-	_, _ = fmt.Fprintln(response, text)
+	_, _ = fmt.Fprintln(response, text) //nolint:gosec // a time and a number, and no page
 }
 
 func stream(response http.ResponseWriter, request *http.Request, n news) {
@@ -88,7 +88,7 @@ func stream(response http.ResponseWriter, request *http.Request, n news) {
 		return
 	}
 	for made, ok := n.next(request.Context(), time.Now()); ok; made, ok = n.next(request.Context(), made) {
-		if _, err := fmt.Fprintf(response, "data: %s\n\n", n.text(made)); err != nil {
+		if _, err := fmt.Fprintf(response, "data: %s\n\n", n.text(made)); err != nil { //nolint:gosec // a time and a number, and no page
 			return
 		}
 		if err := out.Flush(); err != nil {

@@ -165,7 +165,7 @@ func (m *measurement) echoed() bool { return m.r.Echo != nil && *m.r.Echo }
 // sample waits for a turn and takes one sample.
 func (m *measurement) sample(ctx context.Context, s *Socket, take func(context.Context, *Socket) error) (goOn bool, err error) {
 	if m.course.Stop = m.peer.Turn(ctx, false); m.course.Stop != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // the course says why it stopped
 	}
 	err = take(ctx, s)
 	switch {
@@ -204,7 +204,7 @@ func (m *measurement) ping(ctx context.Context, s *Socket) error {
 
 // pong sends a ping and waits for its answer. Pongs with other data, which nobody asked for, are given to other.
 func pong(ctx context.Context, s *Socket, other func(Message)) (time.Duration, error) {
-	data := binary.BigEndian.AppendUint64([]byte("connpolicy"), uint64(time.Now().UnixNano())) //nolint:gosec // any data will do
+	data := binary.BigEndian.AppendUint64([]byte("connpolicy"), uint64(time.Now().UnixNano()))
 	begin := time.Now()
 	if err := s.Send(ctx, ws.OpPing, true, data); err != nil {
 		return 0, err
