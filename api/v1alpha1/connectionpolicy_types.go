@@ -349,13 +349,14 @@ type Objectives struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`
-	// setupSharePercent bounds the share of a small transaction on a new connection that is spent on setting it up.
+	// setupSharePercent bounds the share of a small transaction on a new connection that is spent on setting it up. Rule
+	// CP111 judges it.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	SetupSharePercent *int32 `json:"setupSharePercent,omitempty"`
-	// portUtilizationPercent bounds the share of the local ports that a pod holds towards one destination. 50 if
-	// absent: above it connect() becomes slow.
+	// portUtilizationPercent bounds the share of the local ports that a pod holds towards one destination. Rule CP412
+	// judges it; whatever it is, CP401 warns from half on, where connect() becomes slow.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100

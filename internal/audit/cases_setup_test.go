@@ -12,10 +12,8 @@ func setupCases() []ruleCase {
 			want: Fail, severity: Warning, message: "From node n1: Set-up is 62 % of a small transaction on a new connection: it takes 210 µs, and 80 µs"},
 		{rule: "CP101", name: "server keeps nothing", in: http(probe(handshakeOf(62, 0), closed(result.CloseAnnounced))),
 			want: Fail, severity: Warning, message: "keeps no connection that could be reused"},
-		{rule: "CP101", name: "objective exceeded", in: with(http(probe(handshakeOf(30, 0), reuseOf(60))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }),
-			want: Fail, severity: Warning, message: "the objective is 25 %"},
-		{rule: "CP101", name: "objective met", in: with(http(probe(handshakeOf(62, 0))), func(in *Input) { in.Objectives.SetupSharePercent = new(70) }),
-			want: Pass, message: "within the objective of 70 %"},
+		{rule: "CP101", name: "an objective is another rule's", in: with(http(probe(handshakeOf(30, 0), reuseOf(60))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }),
+			want: Pass, message: "not more than the request itself"},
 		{rule: "CP101", name: "half is not more than half", in: http(probe(handshakeOf(50, 0))), want: Pass},
 		{rule: "CP101", name: "connections are rarely opened", in: with(http(probe(handshakeOf(62, 0), reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 30, 30, 0.5)) }),
 			want: Pass, message: "open at most 0.5 a second each"},
@@ -175,6 +173,21 @@ func setupCases() []ruleCase {
 		{rule: "CP110", name: "the begin is not known", in: secure(valid("", "2026-11-08T12:30:00Z")), want: Unknown, message: "valid until 2026-11-08"},
 		{rule: "CP110", name: "the time is not known", in: with(secure(valid("2026-06-01T00:00:00Z", "2027-06-01T00:00:00Z")), func(in *Input) { in.Now = time.Time{} }), want: Unknown},
 		{rule: "CP110", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
+
+		{rule: "CP111", name: "exceeded", in: with(http(probe(handshakeOf(30, 0))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }),
+			want: Fail, severity: Warning, message: "From node n1: Set-up is 30 % of a small transaction on a new connection; the objective is 25 %."},
+		{rule: "CP111", name: "exceeded from one of two nodes", in: with(http(probe(handshakeOf(10, 0)), probe(handshakeOf(30, 0))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }),
+			want: Fail, severity: Warning},
+		{rule: "CP111", name: "met", in: with(http(probe(handshakeOf(62, 0))), func(in *Input) { in.Objectives.SetupSharePercent = new(70) }),
+			want: Pass, message: "within the objective of 70 %"},
+		{rule: "CP111", name: "no request was answered", in: with(http(probe(with(handshakeOf(0, 0), func(h *result.Handshake) { h.SetupSharePercent = nil }))), func(in *Input) {
+			in.Objectives.SetupSharePercent = new(70)
+		}), want: Unknown, message: "No request"},
+		{rule: "CP111", name: "too few connections for a median", in: with(http(probe(with(handshakeOf(30, 0), func(h *result.Handshake) { h.ConnectMicroseconds.P50Low = nil }))), func(in *Input) {
+			in.Objectives.SetupSharePercent = new(70)
+		}), want: Unknown, message: "Too few"},
+		{rule: "CP111", name: "no objective", in: http(probe(handshakeOf(62, 0))), want: NotApplicable},
+		{rule: "CP111", name: "plain TCP", in: with(over("TCP", http(probe(handshakeOf(30, 0)))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }), want: NotApplicable},
 	}
 }
 

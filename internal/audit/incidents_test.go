@@ -49,7 +49,7 @@ func incidents() []incident {
 				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 139_800, 139_790, 139_790, new(int64(139_700))
 				c.LifetimeSecondsAtMost, c.ExchangesAtMost = &result.Quantiles{P50: 0.01, P99: 0.2}, &result.Quantiles{P50: 1, P99: 2}
 			})
-		}, want: []string{"CP204", "CP401", "CP405"}, cure: "Let the client share one HTTP client"},
+		}, want: []string{"CP204", "CP401", "CP405", "CP412"}, cure: "Let the client share one HTTP client"},
 		{name: "nginx towards an upstream without keepalive", change: func(in *Input) {
 			everyPool(in, 50, func(c *result.Connections) {
 				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 0, new(int64(15_000))
@@ -98,7 +98,7 @@ func incidents() []incident {
 				d := &in.Observations[i].Observation.Destinations[0]
 				d.PortsInUse, d.PortsInUsePeak, d.TimeWait = 28_232, 28_232, 180
 			}
-		}, want: []string{"CP401", "CP405"}, cure: "Hold fewer connections open"},
+		}, want: []string{"CP401", "CP405", "CP412"}, cure: "Hold fewer connections open"},
 		{name: "kubernetes/kubernetes#80298, #71358: IPVS forgets after 900 s", protocol: "TCP", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 855, 945, new(true)) })
 			everyPool(in, 0.1, func(c *result.Connections) {

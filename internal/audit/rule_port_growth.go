@@ -21,7 +21,7 @@ func portGrowth() Rule {
 	return Rule{
 		ID: "CP402", Title: "Local ports will run short if their use grows on",
 		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, links whose ports are short already (see CP401), and histories of fewer than four looks.",
+		AppliesNot: "Policies without `from`, links whose ports are short already (see CP401 and CP412), and histories of fewer than four looks.",
 		Why: "Ports fill up with the rate of new connections, and nothing slows down until half of them are held; from there on connect() does. " +
 			"The share that the fullest pod held is kept in the report's history; if it has risen from look to look so that half is reached within as long again as was looked, there is still time to act.",
 		Cures: []string{
@@ -38,9 +38,9 @@ func judgePortGrowth(in Input) judgement {
 		j, _ := notObserved(in)
 		return j
 	}
-	limit := portWarningPercent
-	if in.Objectives.PortUtilizationPercent != nil {
-		limit = *in.Objectives.PortUtilizationPercent
+	limit, whose := portWarningPercent, "CP401"
+	if objective := in.Objectives.PortUtilizationPercent; objective != nil && *objective < limit {
+		limit, whose = *objective, "CP412"
 	}
 	if len(in.History) < fewestLooks {
 		return notApplicable(fmt.Sprintf("Growth shows in %d looks at the least; the history has %d yet.", fewestLooks, len(in.History)))
@@ -57,7 +57,7 @@ func judgePortGrowth(in Input) judgement {
 	slices.SortFunc(looks, func(a, b look) int { return a.at.Compare(b.at) })
 	first, last := looks[0], looks[len(looks)-1]
 	if last.percent >= limit {
-		return notApplicable(fmt.Sprintf("%d %% are held already, which CP401 judges.", last.percent))
+		return notApplicable(fmt.Sprintf("%d %% are held already, which %s judges.", last.percent, whose))
 	}
 	span := last.at.Sub(first.at)
 	evidence := map[string]string{"percentFirst": strconv.Itoa(first.percent), "percentLast": strconv.Itoa(last.percent),

@@ -34,10 +34,19 @@ func judgePortHeadroom(in Input) judgement {
 	if j, none := notObserved(in); none {
 		return j
 	}
-	addresses := slices.DeleteFunc(slices.Clone(in.Addresses), onLoopback)
-	if len(addresses) == 0 && len(in.Addresses) > 0 {
+	if len(in.Addresses) > 0 && !slices.ContainsFunc(in.Addresses, func(a string) bool { return !onLoopback(a) }) {
 		return judgeOnLoopback(in)
 	}
+	return perPortUse(in, judgePortUse)
+}
+
+// perPortUse judges the ports that each observed pod holds towards the link, beyond loopback, and returns the gravest
+// judgement.
+func perPortUse(in Input, judge func(use PortUse, lookedSeconds float64) judgement) judgement {
+	if j, none := notObserved(in); none {
+		return j
+	}
+	addresses := slices.DeleteFunc(slices.Clone(in.Addresses), onLoopback)
 	if len(addresses) == 0 {
 		return unknown("The addresses of the target are not known, so its sockets cannot be told from others.")
 	}
@@ -47,37 +56,51 @@ func judgePortHeadroom(in Input) judgement {
 			judgements = append(judgements, unknown(fmt.Sprintf("How many local ports pod %s may use could not be read.", o.Pod)))
 			continue
 		}
-		judgements = append(judgements, judgePortUse(portUse(o, addresses), o.Observation.UptimeSeconds, in.Objectives.PortUtilizationPercent))
+		judgements = append(judgements, judge(portUse(o, addresses), o.Observation.UptimeSeconds))
 	}
 	return fullest(judgements)
 }
 
+// freeOnLoopback is why the ports towards targets on loopback do not run short as others do.
+const freeOnLoopback = "The kernel takes ports on loopback back from TIME_WAIT after a second or two, so they do not run out as others do."
+
 // judgeOnLoopback judges the connections that are open, since the kernel takes ports on loopback back from TIME_WAIT.
 func judgeOnLoopback(in Input) judgement {
-	judgements := []judgement{notApplicable("The kernel takes ports on loopback back from TIME_WAIT after a second or two, so they do not run out as others do.")}
+	judgements := []judgement{notApplicable(freeOnLoopback)}
 	for _, use := range PortUses(in) {
 		use.InUse = max(use.InUse-use.TimeWait, 0)
 		use.InUsePeak, use.TimeWait = use.InUse, 0
-		if use.percent() >= portLimit(in) {
-			judgements = append(judgements, judgePortUse(use, timeWaitSeconds, in.Objectives.PortUtilizationPercent))
+		if use.percent() >= portWarningPercent {
+			judgements = append(judgements, judgePortUse(use, timeWaitSeconds))
 		}
 	}
 	return fullest(judgements)
 }
 
-func judgePortUse(use PortUse, lookedSeconds float64, objective *int) judgement {
-	evidence := map[string]string{
+// portUseInWords says how many ports a pod held, in words and in figures.
+func portUseInWords(use PortUse) (seen string, evidence map[string]string) {
+	evidence = map[string]string{
 		"pod": use.Pod, "address": use.Address,
 		"portsHeld": strconv.Itoa(use.InUsePeak), "portsAvailable": strconv.Itoa(use.Available),
 		"timeWait": strconv.Itoa(use.TimeWait), "percent": strconv.Itoa(int(use.percent())),
 	}
-	seen := fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards %s, %s of them in TIME_WAIT",
+	seen = fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards %s, %s of them in TIME_WAIT",
 		use.Pod, figure.Count(use.InUsePeak), figure.Count(use.Available), figure.PercentDown(use.InUsePeak, use.Available),
 		use.Address, figure.Count(use.TimeWait))
 	if use.OpensPerSecond != nil {
 		evidence["connectionsPerSecond"] = figure.Rate(*use.OpensPerSecond)
 		seen += fmt.Sprintf(", and opened %s connections a second", figure.Rate(*use.OpensPerSecond))
 	}
+	return seen, evidence
+}
+
+// lookedTooShort says that more ports may be held than were seen.
+func lookedTooShort(seen string, lookedSeconds float64) string {
+	return fmt.Sprintf("%s. The observer has looked for %.0f seconds only, and ports fill up for a minute.", seen, lookedSeconds)
+}
+
+func judgePortUse(use PortUse, lookedSeconds float64) judgement {
+	seen, evidence := portUseInWords(use)
 	cure := 0
 	if 2*use.TimeWait < use.InUse {
 		cure = 1
@@ -85,12 +108,10 @@ func judgePortUse(use PortUse, lookedSeconds float64, objective *int) judgement 
 	switch {
 	case use.percent() >= portErrorPercent:
 		return fail(Error, seen+". New connections fail, or are about to. What the load would really need cannot be seen: an attempt that finds no port leaves no trace.", evidence, cure)
-	case objective != nil && use.percent() > float64(*objective):
-		return fail(Warning, fmt.Sprintf("%s; the objective is %d %%.", seen, *objective), evidence, cure)
-	case objective == nil && use.percent() >= portWarningPercent:
+	case use.percent() >= portWarningPercent:
 		return fail(Warning, seen+": from half of the ports on connect() becomes slow.", evidence, cure)
 	case lookedSeconds < timeWaitSeconds:
-		return unknown(fmt.Sprintf("%s. The observer has looked for %.0f seconds only, and ports fill up for a minute.", seen, lookedSeconds))
+		return unknown(lookedTooShort(seen, lookedSeconds))
 	case use.TimeWait > 0:
 		return pass(seen+". As long as ports are left, TIME_WAIT does no harm.", evidence)
 	}

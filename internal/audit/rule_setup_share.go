@@ -31,9 +31,12 @@ func setupShare() Rule {
 	}
 }
 
+// noSmallRequest is why the set-up is no share of anything on other links.
+const noSmallRequest = "Over this link's protocol the probe makes no small request that the set-up could be compared with."
+
 func judgeSetupShare(in Input) judgement {
 	if !speaksHTTP1(in.Protocol) {
-		return notApplicable("Over this link's protocol the probe makes no small request that the set-up could be compared with.")
+		return notApplicable(noSmallRequest)
 	}
 	return perFigures(in, handshakeSource(), func(p ProbeResult, h *result.Handshake) judgement {
 		if h.SetupSharePercent == nil {
@@ -42,13 +45,6 @@ func judgeSetupShare(in Input) judgement {
 		share := *h.SetupSharePercent
 		seen := fmt.Sprintf("Set-up is %s of a small transaction on a new connection", figure.Percent(share))
 		evidence := map[string]string{"setupSharePercent": fmt.Sprintf("%.1f", share)}
-		if objective := in.Objectives.SetupSharePercent; objective != nil {
-			evidence["objectivePercent"] = fmt.Sprint(*objective)
-			if share > float64(*objective) {
-				return fail(Warning, fmt.Sprintf("%s; the objective is %d %%.", seen, *objective), evidence, 0)
-			}
-			return pass(fmt.Sprintf("%s, within the objective of %d %%.", seen, *objective), evidence)
-		}
 		if share <= setupSharePercent {
 			return pass(seen+", not more than the request itself.", evidence)
 		}
@@ -56,8 +52,8 @@ func judgeSetupShare(in Input) judgement {
 	})
 }
 
-// judgeWhatReuseSaves judges a set-up that costs more than the request, where the user has set no objective: it is a
-// finding if connections are opened often enough to matter and reusing them is measurably faster.
+// judgeWhatReuseSaves judges a set-up that costs more than the request: it is a finding if connections are opened often
+// enough to matter and reusing them is measurably faster.
 func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[string]string) judgement {
 	if rate, known := busiest(in); known && rate < rarelyPerSecond {
 		evidence["connectionsPerSecondAtMost"] = figure.Rate(rate)

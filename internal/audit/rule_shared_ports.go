@@ -13,7 +13,7 @@ import (
 func virtualAddressShortage() Rule {
 	return Rule{
 		ID: "CP405", Title: "One virtual address makes many endpoints share one set of local ports",
-		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
+		Category: CategoryPorts, Severity: Info, Needs: []string{needObserver},
 		AppliesNot: "Policies without `from`, targets that are not behind a Service's virtual address or have a single endpoint, and targets on loopback.",
 		Why: "A socket to a Service names its virtual address, whichever endpoint is chosen behind it. " +
 			"So all endpoints together have the local ports of one destination, and more endpoints do not raise the ceiling of new connections.",
@@ -48,21 +48,12 @@ func judgeVirtualAddress(in Input) judgement {
 			"percent": strconv.Itoa(int(use.percent()))}
 		seen := fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards the one virtual address %s of %d endpoints", o.Pod,
 			figure.Count(use.InUsePeak), figure.Count(use.Available), figure.PercentDown(use.InUsePeak, use.Available), use.Address, endpoints)
-		if use.percent() < portLimit(in) {
+		if use.percent() < portWarningPercent {
 			return pass(seen+".", evidence)
 		}
-		return fail(Warning, fmt.Sprintf("%s. Addressed each by its own address, they would take %s of the ports of each.",
+		return fail(Info, fmt.Sprintf("%s. Addressed each by its own address, they would take %s of the ports of each.",
 			seen, figure.Percent(use.percent()/float64(endpoints))), evidence, 0)
 	})
-}
-
-// portLimit is the share of the ports, in per cent, from which on they are short: the user's objective, or half, from where
-// on connect() is slow.
-func portLimit(in Input) float64 {
-	if in.Objectives.PortUtilizationPercent != nil {
-		return float64(*in.Objectives.PortUtilizationPercent)
-	}
-	return portWarningPercent
 }
 
 // translatedPorts is how many source ports Linux chooses from for a port of 1024 and above that is taken
@@ -112,7 +103,7 @@ func judgeSourceTranslation(in Input) judgement {
 		seen = fmt.Sprintf("%s. The fullest pod held %s ports, and %d pods share a node: up to %s of at most %s (%s)", seen,
 			figure.Count(held), *in.PodsPerNode, figure.Count(together), figure.Count(translatedPorts), figure.PercentDown(together, translatedPorts))
 		// This workload is not alone behind the translator: from half on, one more like it takes all.
-		if 100*float64(together)/translatedPorts < portLimit(in) {
+		if 100*float64(together)/translatedPorts < portWarningPercent {
 			return pass(seen+".", evidence)
 		}
 		return fail(Warning, seen+".", evidence, 0)

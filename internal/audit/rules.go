@@ -19,6 +19,7 @@ func setupRules() []Rule {
 		tlsResumption(),
 		tlsVersion(),
 		certificateExpiry(),
+		setupObjective(),
 	}
 }
 
@@ -49,6 +50,7 @@ func portRules() []Rule {
 		uselessReuse(),
 		loweredFinTimeout(),
 		skippedTimeWait(),
+		portObjective(),
 	}
 }
 
