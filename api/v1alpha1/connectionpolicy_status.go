@@ -129,6 +129,10 @@ type ProbeRunStatus struct {
 	// lastResultAt is when a result came in last for what is asked for now, in this run or one before. Absent: none yet.
 	// +optional
 	LastResultAt *metav1.Time `json:"lastResultAt,omitempty"`
+	// connects are the connects of this run and of those before it for what is asked for now, as far as
+	// objectives.handshakeP99Microseconds is judged over them. Absent without that objective.
+	// +optional
+	Connects *ConnectPool `json:"connects,omitempty"`
 	// failures counts the attempts in a row that brought no result. The wait before the next grows with it.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
@@ -141,6 +145,36 @@ type ProbeRunStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Pods []ProbePodStatus `json:"pods,omitempty"`
+}
+
+// ConnectPool counts the connects of several runs that took longer than a limit. It stands in the policy's status, which
+// is written with every run, because a report is written when something changes.
+type ConnectPool struct {
+	// aboveMicroseconds is the limit, objectives.handshakeP99Microseconds when they were counted.
+	// +required
+	AboveMicroseconds int64 `json:"aboveMicroseconds"`
+	// results are those of the last 24 hours, the newest 40 at the most, the oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=40
+	Results []ConnectCount `json:"results,omitempty"`
+}
+
+// ConnectCount is how many connects one probe pod made, and how many of them took longer than the pool's limit.
+type ConnectCount struct {
+	// time is when the result came in.
+	// +required
+	Time metav1.Time `json:"time"`
+	// node that the probe stood on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+	// connects that were made.
+	// +required
+	Connects int32 `json:"connects"`
+	// above counts those that took longer than the limit.
+	// +required
+	Above int32 `json:"above"`
 }
 
 // ProbePodStatus is one probe pod of a run.

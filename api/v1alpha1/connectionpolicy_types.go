@@ -341,11 +341,10 @@ type ObserveSpec struct {
 //
 // +kubebuilder:validation:MinProperties=1
 type Objectives struct {
-	// handshakeP99Microseconds bounds the 99th percentile of the time of connect(), in microseconds. It takes 299
-	// samples with none above to prove it, over the nodes of a run, of which there are at most two; until there are enough,
-	// the verdict is unknown. A probe pod takes that many if probe.limits.connections is 1640 or more for HTTP and HTTPS
-	// and 597 or more for TCP (299 where handshake is the only measurement), and requestsPerSecond × seconds no less. Where
-	// the workload's pods stand on two nodes, half is enough.
+	// handshakeP99Microseconds bounds the 99th percentile of the time of connect(), in microseconds. It takes 299 connects
+	// with none above to prove it, over the results of the last 24 hours; until there are enough, the verdict of rule CP103
+	// is unknown. A probe pod makes that many in one run if probe.limits.connections is 1640 or more for HTTP and HTTPS and
+	// 597 or more for TCP (299 where handshake is the only measurement), and requestsPerSecond × seconds no less.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	HandshakeP99Microseconds *int64 `json:"handshakeP99Microseconds,omitempty"`

@@ -19,6 +19,7 @@ func addFacts(in *audit.Input, s *scope, l *link) {
 	in.PodsPerNode = podsPerNode(s)
 	in.NodePorts = s.nodePorts
 	in.Tuning = settingsOf(s.tuning)
+	in.Connects = connectsOf(l.status.Run)
 }
 
 // podsPerNode is the number of the workload's pods on the node that has most of them. Nil: no pod is on a node.

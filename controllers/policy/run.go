@@ -119,6 +119,7 @@ func (s *runStep) collect(in runInput) {
 			pod.Outcome = string(result.Measured)
 			s.run.LastResultAt = &metav1.Time{Time: in.now.Truncate(time.Second)}
 			s.measured[pod.Name] = reading.Result
+			s.run.Connects = pooled(s.run.Connects, pod.Node, *reading.Result, in.now)
 		default:
 			s.fail(in.now, pod, reading.Outcome, reading.Cause)
 			if reading.live {
@@ -151,10 +152,11 @@ func (in runInput) mustBegin(run *v1alpha1.ProbeRunStatus) bool {
 func (s *runStep) begin(in runInput) {
 	previous := ""
 	var lastResultAt *metav1.Time
+	var connects *v1alpha1.ConnectPool
 	if s.run != nil {
 		previous = s.run.ID
 		if fingerprintOf(s.run) == in.fingerprint {
-			lastResultAt = s.run.LastResultAt
+			lastResultAt, connects = s.run.LastResultAt, s.run.Connects
 		}
 		for _, pod := range s.run.Pods {
 			if pod.Outcome == "" {
@@ -169,6 +171,7 @@ func (s *runStep) begin(in runInput) {
 		Generation:   in.generation,
 		StartedAt:    metav1.Time{Time: in.now.Truncate(time.Second)},
 		LastResultAt: lastResultAt,
+		Connects:     connects,
 	}
 }
 

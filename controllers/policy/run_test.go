@@ -180,6 +180,7 @@ func TestRunsSurviveCrashes(t *testing.T) {
 		world := map[string]*living{}
 		everCreated := map[string]int{}
 		var recorded *v1alpha1.ProbeRunStatus
+		results := 0
 		now := begin
 		finished := map[string]bool{}
 		for step := range 300 {
@@ -229,12 +230,20 @@ func TestRunsSurviveCrashes(t *testing.T) {
 				switch {
 				case p.reading.Finished:
 				case peaceful || fate == 0:
-					p.reading = probepod.Reading{Finished: true, Outcome: result.Measured, Result: &result.Result{}}
+					results++ // as many connects as results, so that one that counts twice shows
+					p.reading = probepod.Reading{Finished: true, Outcome: result.Measured, Result: connecting(results, 0)}
 				case fate == 1:
 					p.reading = probepod.Reading{Finished: true, Outcome: result.Failed, Cause: "Evicted"}
 				case fate == 2:
 					delete(world, name) // drained
 				}
+			}
+			counted := map[int32]bool{}
+			for _, c := range connectsIn(recorded) {
+				if counted[c.Connects] {
+					t.Fatalf("seed %d: a result counts twice", seed)
+				}
+				counted[c.Connects] = true
 			}
 			if len(recorded.Pods) > podsRemembered {
 				t.Fatalf("seed %d: %d pods in the status", seed, len(recorded.Pods))

@@ -30,6 +30,8 @@ type Input struct {
 	NodePorts *ports.Range
 	// History are the key figures of earlier looks, in any order.
 	History []PastFigures
+	// Connects are those of the runs of the last hours, those of Probes among them. Nil: they were not counted.
+	Connects *ConnectPool
 	// Tuning is what the operator sets in the workload's pods. Nil: nothing.
 	Tuning *Tuning
 	// ServerOnly says that no workload opens the connections (the policy has no `from`), so that rules about it do not
@@ -53,6 +55,20 @@ type Input struct {
 type ProbeResult struct {
 	Node   string
 	Result result.Result
+}
+
+// ConnectPool counts the connects of several runs that took longer than a limit.
+type ConnectPool struct {
+	AboveMicroseconds int64
+	// Counts are of one probe's result each, in any order.
+	Counts []ConnectCount
+}
+
+// ConnectCount is how many connects a probe made, and how many of them took longer than the pool's limit.
+type ConnectCount struct {
+	At              time.Time
+	Node            string
+	Connects, Above int
 }
 
 // PodObservation is what an observer saw in one pod of the workload.

@@ -15,8 +15,14 @@ const mostTrials = 10_000
 
 // provenAbove says that so many events in n trials are too unlikely if their share were not above share.
 func provenAbove(events, n int64, share float64) bool {
+	return provenAboveAmong(1, events, n, share)
+}
+
+// provenAboveAmong says the same of one of so many rows of trials that are looked at: one of them may show many events by
+// chance, so that each has to be as many times less likely (Bonferroni).
+func provenAboveAmong(rows int, events, n int64, share float64) bool {
 	k, trials := fewerTrials(events, n)
-	return k > 0 && 1-atMost(k-1, trials, share) <= errorProbability
+	return k > 0 && float64(rows)*(1-atMost(k-1, trials, share)) <= errorProbability
 }
 
 // provenBelow says that so few events in n trials are too unlikely if their share were not below share.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -61,22 +62,34 @@ func setupCases() []ruleCase {
 
 		{rule: "CP103", name: "299 connects and none above", in: objective(1000, connects(299, 900)), want: Pass, message: "At most 0 of 299"},
 		{rule: "CP103", name: "two vantages together", in: objective(1000, connects(150, 900), connects(149, 900)), want: Pass},
-		{rule: "CP103", name: "298 connects and none above", in: objective(1000, connects(298, 900)), want: Unknown, message: "298 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. For that, probe.limits.connections has to be 299 or more, and so has requestsPerSecond × seconds."},
+		{rule: "CP103", name: "298 connects and none above", in: objective(1000, connects(298, 900)), want: Unknown, message: "298 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. The next runs add theirs. For all in one run, probe.limits.connections has to be 299 or more, and so has requestsPerSecond × seconds."},
 		{rule: "CP103", name: "limits that suit all measurements", in: with(objective(1000, connects(67, 900)), func(in *Input) {
 			in.Probes[0].Result.Measurements.Reuse, in.Probes[0].Result.Measurements.TimeWait = &result.Reuse{}, &result.TimeWait{}
-		}), want: Unknown, message: "For that, probe.limits.connections has to be 895 or more"},
+		}), want: Unknown, message: "For all in one run, probe.limits.connections has to be 895 or more"},
 		{rule: "CP103", name: "limits for each of two vantages", in: with(objective(1000, connects(67, 900), connects(67, 900)), func(in *Input) {
 			for i := range in.Probes {
 				in.Probes[i].Result.Measurements.Reuse, in.Probes[i].Result.Measurements.TimeWait = &result.Reuse{}, &result.TimeWait{}
 			}
-		}), want: Unknown, message: "134 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. For that, 150 from each of 2 nodes, probe.limits.connections has to be 448 or more"},
+		}), want: Unknown, message: "134 connects are too few to prove the objective of 1 ms: with none above it, 299 are needed. The next runs add theirs. For all in one run, 150 from each of 2 nodes, probe.limits.connections has to be 448 or more"},
 		{rule: "CP103", name: "one above", in: objective(1000, connects(299, 1500)), want: Unknown, message: "473 are needed"},
-		{rule: "CP103", name: "one in ten above", in: objective(250, connects(100, 900)), want: Fail, severity: Warning, message: "at least 11 of 100"},
+		{rule: "CP103", name: "one in ten above", in: objective(250, connects(100, 900)), want: Fail, severity: Warning, message: "At least 11 of 100"},
 		{rule: "CP103", name: "one vantage misses it", in: objective(250, connects(100, 240), connects(100, 900)), want: Fail, severity: Warning},
 		{rule: "CP103", name: "every vantage misses a little", in: objective(250, few(40), few(40), few(40), few(40), few(40), few(40)), want: Fail, severity: Warning, message: "over all vantages"},
 		{rule: "CP103", name: "the probe counted one above", in: objective(250, counted(connects(600, 900), 250, 1)), want: Pass, message: "At most 1 of 600"},
-		{rule: "CP103", name: "the probe counted too many", in: objective(250, counted(connects(600, 900), 250, 20)), want: Fail, severity: Warning, message: "at least 20 of 600"},
+		{rule: "CP103", name: "the probe counted too many", in: objective(250, counted(connects(600, 900), 250, 20)), want: Fail, severity: Warning, message: "At least 20 of 600"},
 		{rule: "CP103", name: "the probe counted for another objective", in: objective(1000, counted(connects(299, 900), 100, 250)), want: Pass},
+		{rule: "CP103", name: "runs prove it together", in: overRuns(1000, counts("n1", 5, 67, 0)), want: Pass, message: "At most 0 of 335 connects (5 results of the last 40 minutes) took longer than 1 ms"},
+		{rule: "CP103", name: "runs are too few yet", in: overRuns(1000, counts("n1", 3, 67, 0)), want: Unknown, message: "201 connects (3 results of the last 20 minutes) are too few to prove the objective of 1 ms: with none above it, 299 are needed. The next runs add theirs."},
+		{rule: "CP103", name: "runs show together what none shows alone", in: overRuns(1000, counts("n1", 12, 67, 2)), want: Fail, severity: Warning, message: "At least 24 of 804 connects (12 results of the last 110 minutes)"},
+		{rule: "CP103", name: "one of two nodes misses it over the runs", in: overRuns(1000, counts("n1", 12, 67, 0), counts("n2", 12, 67, 2)), want: Fail, severity: Warning, message: "From node n2 at least 24 of 804 connects (24 results"},
+		{rule: "CP103", name: "one slow connect in one run of many is no miss", in: overRuns(1000, counts("n1", 11, 67, 0), counts("n1", 1, 67, 2)), want: Pass},
+		{rule: "CP103", name: "old runs do not count", in: with(overRuns(1000, counts("n1", 5, 67, 0)), func(in *Input) { in.Now = in.Now.Add(PoolAge - 15*time.Minute) }),
+			want: Unknown, message: "134 connects"},
+		{rule: "CP103", name: "runs of another objective do not count", in: with(overRuns(1000, counts("n1", 5, 67, 0)), func(in *Input) { in.Connects.AboveMicroseconds = 2000 }),
+			want: Unknown, message: "67 connects are too few"},
+		{rule: "CP103", name: "the last run could not connect", in: with(overRuns(1000, counts("n1", 5, 67, 0)), func(in *Input) {
+			in.Probes[0].Result.Measurements.Handshake = &result.Handshake{Meta: failed()}
+		}), want: Unknown, message: "reset by peer"},
 		{rule: "CP103", name: "no connection was made", in: objective(1000, result.Handshake{Meta: result.Meta{Outcome: result.Measured}}), want: Unknown},
 		{rule: "CP103", name: "no objective", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 
@@ -201,6 +214,25 @@ func backlogOf(overflows int64, limit, somaxconn int) result.Backlog {
 		b.InUsePeak = new(limit + 1)
 	}
 	return b
+}
+
+// judgedAt is when links whose runs matter are judged.
+func judgedAt() time.Time { return time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC) }
+
+// counts are those of so many runs from a node, ten minutes apart, the last just now.
+func counts(node string, runs, connects, above int) []ConnectCount {
+	var list []ConnectCount
+	for i := range runs {
+		list = append(list, ConnectCount{At: judgedAt().Add(-time.Duration(i) * 10 * time.Minute), Node: node, Connects: connects, Above: above})
+	}
+	return list
+}
+
+// overRuns is a link with an objective whose connects of several runs were counted.
+func overRuns(microseconds int64, nodes ...[]ConnectCount) Input {
+	in := objective(microseconds, counted(connects(67, 900), float64(microseconds), 0))
+	in.Now, in.Connects = judgedAt(), &ConnectPool{AboveMicroseconds: microseconds, Counts: slices.Concat(nodes...)}
+	return in
 }
 
 // serving is a pod that listens on address, whose queue overflowed so often since its observer began.

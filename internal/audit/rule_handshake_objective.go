@@ -3,7 +3,9 @@ package audit
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -12,14 +14,18 @@ import (
 // objectiveShare is the share of connects that may take longer than a 99th percentile.
 const objectiveShare = 0.01
 
+// PoolAge is for how long the connects of a run count for an objective. A day holds what load goes up and down by itself;
+// what is older tells of another time.
+const PoolAge = 24 * time.Hour
+
 func handshakeObjective() Rule {
 	return Rule{
 		ID: "CP103", Title: "The 99th percentile of connect() misses its objective",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needHandshake},
 		AppliesNot: "Policies without the objective handshakeP99Microseconds, or that do not ask for the measurement handshake.",
 		Why: "You set the objective handshakeP99Microseconds; it is judged by the exact binomial distribution with 95 % confidence, " +
-			"which takes 299 connects, over all vantages, to prove that it is met if none is above it, and 473 if one is. " +
-			"The probe makes 299 from each node if its limits allow it.",
+			"over the results of the last 24 hours, the newest 40 at the most. It takes 299 connects to prove that it is met if none is above it, and 473 if one is. " +
+			"The probe makes 299 from each node if its limits allow it; else the runs bring them together.",
 		Cures: []string{
 			"Compare connect() with the kernel's round trip in the report: if the round trip is as long, the path is; if not, the server is slow to answer SYNs (see CP102). Reused connections pay nothing.",
 		},
@@ -33,36 +39,107 @@ func judgeHandshakeObjective(in Input) judgement {
 		return notApplicable("The policy sets no objective handshakeP99Microseconds.")
 	}
 	objective := float64(*in.Objectives.HandshakeP99Microseconds)
-	var pool exceedance
-	judged := perFigures(in, handshakeSource(), func(_ ProbeResult, h *result.Handshake) judgement {
+	var last connectPool
+	measured := perFigures(in, handshakeSource(), func(p ProbeResult, h *result.Handshake) judgement {
 		if h.ConnectMicroseconds == nil || h.Samples == 0 {
 			return unknown("No connection was made.")
 		}
-		e := exceeding(h, objective)
-		pool = exceedance{samples: pool.samples + e.samples, atLeast: pool.atLeast + e.atLeast, atMost: pool.atMost + e.atMost}
-		if e.misses() {
-			return fail(Warning, fmt.Sprintf("The 99th percentile of connect() is %s and at least %s of %s connects took longer than the objective of %s, which allows one in a hundred.",
-				figure.Microseconds(h.ConnectMicroseconds.P99), figure.Count(e.atLeast), figure.Count(e.samples), figure.Microseconds(objective)), e.evidence(objective), 0)
-		}
+		last.add(p.Node, exceeding(h, objective))
 		return pass("", nil)
 	})
-	switch {
-	case judged.result != Pass:
-		return judged
-	case pool.misses():
-		return fail(Warning, fmt.Sprintf("At least %s of %s connects, over all vantages, took longer than the objective of %s, which allows one in a hundred.",
-			figure.Count(pool.atLeast), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective), 0)
-	case pool.meets():
-		return pass(fmt.Sprintf("At most %s of %s connects took longer than %s, which proves the objective with 95 %% confidence.",
-			figure.Count(pool.atMost), figure.Count(pool.samples), figure.Microseconds(objective)), pool.evidence(objective))
+	if measured.result != Pass {
+		return measured
 	}
-	needed := samplesToMeet(pool.atLeast)
-	tooFew := fmt.Sprintf("%s connects are too few to prove the objective of %s: with %s above it, %s are needed.",
-		figure.Count(pool.samples), figure.Microseconds(objective), noneOrCount(pool.atLeast), figure.Count(needed))
-	if pool.atLeast == 0 {
-		tooFew += " " + limitsFor(needed, in.Probes)
+	pool := poolOf(in)
+	if pool.results == 0 {
+		pool = last
 	}
-	return unknown(tooFew)
+	all, evidence := pool.all(), pool.all().evidence(objective)
+	evidence["results"] = strconv.Itoa(pool.results)
+	if p99 := Figures(in).HandshakeP99Microseconds; p99 != nil {
+		evidence["lastP99Microseconds"] = strconv.FormatInt(*p99, 10)
+	}
+	switch missing := pool.missing(); {
+	case len(missing) > 0 && len(missing) < len(pool.nodes):
+		n := missing[0]
+		evidence["node"] = n.node
+		return fail(Warning, fmt.Sprintf("From node %s at least %s of %s connects%s took longer than the objective of %s, which allows one in a hundred.",
+			n.node, figure.Count(n.atLeast), figure.Count(n.samples), pool.over(), figure.Microseconds(objective)), evidence, 0)
+	case all.missesAmong(1):
+		return fail(Warning, fmt.Sprintf("At least %s of %s connects%s, over all vantages, took longer than the objective of %s, which allows one in a hundred.",
+			figure.Count(all.atLeast), figure.Count(all.samples), pool.over(), figure.Microseconds(objective)), evidence, 0)
+	case all.meets():
+		return pass(fmt.Sprintf("At most %s of %s connects%s took longer than %s, which proves the objective with 95 %% confidence.",
+			figure.Count(all.atMost), figure.Count(all.samples), pool.over(), figure.Microseconds(objective)), evidence)
+	}
+	needed := samplesToMeet(all.atLeast)
+	return unknown(fmt.Sprintf("%s connects%s are too few to prove the objective of %s: with %s above it, %s are needed. The next runs add theirs. %s",
+		figure.Count(all.samples), pool.over(), figure.Microseconds(objective), noneOrCount(all.atLeast), figure.Count(needed), limitsFor(needed, in.Probes)))
+}
+
+// connectPool is the connects of several results, by the node that they were made from.
+type connectPool struct {
+	results int
+	// began is when the oldest of them came in. Zero: all are of the last run.
+	began time.Duration
+	nodes []nodeConnects
+}
+
+type nodeConnects struct {
+	node string
+	exceedance
+}
+
+// poolOf are the results of the last hours that were counted for the objective that is set.
+func poolOf(in Input) connectPool {
+	var pool connectPool
+	if in.Connects == nil || in.Objectives.HandshakeP99Microseconds == nil || in.Connects.AboveMicroseconds != *in.Objectives.HandshakeP99Microseconds {
+		return pool
+	}
+	for _, c := range in.Connects.Counts {
+		if age := in.Now.Sub(c.At); age <= PoolAge {
+			pool.add(c.Node, exceedance{samples: c.Connects, atLeast: c.Above, atMost: c.Above})
+			pool.began = max(pool.began, age)
+		}
+	}
+	return pool
+}
+
+func (p *connectPool) add(node string, e exceedance) {
+	p.results++
+	i := slices.IndexFunc(p.nodes, func(n nodeConnects) bool { return n.node == node })
+	if i < 0 {
+		p.nodes = append(p.nodes, nodeConnects{node: node, exceedance: e})
+		return
+	}
+	p.nodes[i].exceedance = p.nodes[i].plus(e)
+}
+
+func (p connectPool) all() exceedance {
+	var all exceedance
+	for _, n := range p.nodes {
+		all = all.plus(n.exceedance)
+	}
+	return all
+}
+
+// missing are the nodes from which the objective is missed, each by its own connects.
+func (p connectPool) missing() []nodeConnects {
+	var missing []nodeConnects
+	for _, n := range p.nodes {
+		if n.missesAmong(len(p.nodes)) {
+			missing = append(missing, n)
+		}
+	}
+	return missing
+}
+
+// over says of how many results the connects are, where they are not of one run alone.
+func (p connectPool) over() string {
+	if p.results <= len(p.nodes) || p.began == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d results of the last %s)", p.results, figure.Lasting(p.began.Seconds()))
 }
 
 // limitsFor says which limits let the probes of a run make so many connects together.
@@ -78,7 +155,7 @@ func limitsFor(connects int, probes []ProbeResult) string {
 	if len(probes) > 1 {
 		share = fmt.Sprintf(", %s from each of %d nodes", figure.Count(each), len(probes))
 	}
-	return fmt.Sprintf("For that%s, probe.limits.connections has to be %s or more, and so has requestsPerSecond × seconds.", share, figure.Count(connections))
+	return fmt.Sprintf("For all in one run%s, probe.limits.connections has to be %s or more, and so has requestsPerSecond × seconds.", share, figure.Count(connections))
 }
 
 func noneOrCount(n int) string {
@@ -115,9 +192,14 @@ func bounded(d *result.Distribution, samples int, limit float64) exceedance {
 	return e
 }
 
-// misses says that so many samples above the limit are too unlikely if one in a hundred were allowed to be.
-func (e exceedance) misses() bool {
-	return provenAbove(int64(e.atLeast), int64(e.samples), objectiveShare)
+func (e exceedance) plus(other exceedance) exceedance {
+	return exceedance{samples: e.samples + other.samples, atLeast: e.atLeast + other.atLeast, atMost: e.atMost + other.atMost}
+}
+
+// missesAmong says, of one of so many rows of samples, that so many above the limit are too unlikely if one in a hundred were
+// allowed to be.
+func (e exceedance) missesAmong(rows int) bool {
+	return provenAboveAmong(rows, int64(e.atLeast), int64(e.samples), objectiveShare)
 }
 
 // meets says that so few samples above the limit are too unlikely if more than one in a hundred were.
