@@ -113,3 +113,22 @@ func TestOnlyTheUseOfPortsDecides(t *testing.T) {
 		}
 	}
 }
+
+// A name outside of the cluster may lead the workload to any of its addresses, not only to the one that was probed.
+func TestAWorkloadsSocketsMayNameAnyAddressOfAName(t *testing.T) {
+	s := newScope(&v1alpha1.ConnectionPolicy{Spec: v1alpha1.ConnectionPolicySpec{To: []v1alpha1.Link{{Name: "bank"}}, Observe: v1alpha1.ObserveSpec{Pods: new(int32(0))}}}, begin)
+	r := fullResult()
+	r.Target.Address, r.Target.Addresses = "198.18.0.1:443", []string{"198.18.0.1", "198.18.0.2", "2001:db8::1", "nonsense"}
+	in, err := auditInput(s, s.links[0], []v1alpha1.Vantage{vantageOf(t, "n1", "a", r)})
+	want := []string{"198.18.0.1:443", "198.18.0.2:443", "[2001:db8::1]:443"}
+	if err != nil || !slices.Equal(in.Addresses, want) {
+		t.Errorf("%v: addresses %v, want %v", err, in.Addresses, want)
+	}
+	if !in.Unobserved {
+		t.Error("a policy that asks for no observer is waited for to have one")
+	}
+	s.links[0].target.addresses = []string{"198.18.9.9:443"}
+	if in, err := auditInput(s, s.links[0], []v1alpha1.Vantage{vantageOf(t, "n1", "a", r)}); err != nil || !slices.Equal(in.Addresses, []string{"198.18.9.9:443"}) {
+		t.Errorf("%v: a Service's addresses became %v", err, in.Addresses)
+	}
+}

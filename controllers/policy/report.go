@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 		Now:              s.now,
 		Addresses:        slices.Clone(l.target.addresses),
 		ServerOnly:       s.policy.Spec.From == nil,
+		Unobserved:       s.policy.Spec.Observe.Pods != nil && *s.policy.Spec.Observe.Pods == 0,
 		Objectives:       objectivesOf(s.policy),
 		ObserverTroubles: s.observerTroubles(),
 	}
@@ -43,8 +45,8 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 		}
 		in.Probes = append(in.Probes, audit.ProbeResult{Node: v.Node, Result: found})
 		// What a name outside of the cluster leads to, the probe alone knows.
-		if len(l.target.addresses) == 0 && v.Address != "" && !slices.Contains(in.Addresses, v.Address) {
-			in.Addresses = append(in.Addresses, v.Address)
+		if len(l.target.addresses) == 0 {
+			in.Addresses = appendResolved(in.Addresses, v)
 		}
 	}
 	s.awaitSilence(in.Probes, l)
@@ -61,6 +63,27 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	}
 	addFacts(&in, s, l)
 	return in, nil
+}
+
+// appendResolved adds the addresses that a name led a probe to, with the port that it probed: the workload's sockets may name
+// any of them.
+func appendResolved(addresses []string, v v1alpha1.Vantage) []string {
+	probed, err := netip.ParseAddrPort(v.Address)
+	if err != nil {
+		return addresses
+	}
+	resolved := []string{probed.String()}
+	for _, text := range v.Addresses {
+		if ip, err := netip.ParseAddr(text); err == nil {
+			resolved = append(resolved, netip.AddrPortFrom(ip, probed.Port()).String())
+		}
+	}
+	for _, address := range resolved {
+		if len(addresses) < maximumAddresses && !slices.Contains(addresses, address) {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
 }
 
 // observerTroubles are the causes why observers saw nothing.

@@ -37,6 +37,8 @@ type Input struct {
 	// ServerOnly says that no workload opens the connections (the policy has no `from`), so that rules about it do not
 	// apply.
 	ServerOnly bool
+	// Unobserved says that the policy asks for no observer, so that rules on the workload's own sockets do not apply.
+	Unobserved bool
 	// Probes are the results that probe pods brought, one a vantage.
 	Probes []ProbeResult
 	// Observations are what observers saw in the workload's own pods.

@@ -57,6 +57,8 @@ func notObserved(in Input) (j judgement, ok bool) {
 	switch {
 	case in.ServerOnly:
 		return notApplicable("The policy names no workload in `from`, so the server side alone is judged."), true
+	case len(in.Observations) == 0 && in.Unobserved:
+		return notApplicable("The policy asks for no observer (observe.pods is 0), so nothing is seen of the workload's own sockets."), true
 	case len(in.Observations) == 0 && len(in.ObserverTroubles) > 0:
 		return unknown("No observer could look: " + strings.TrimRight(in.ObserverTroubles[0], " .") + "."), true
 	case len(in.Observations) == 0:
