@@ -78,6 +78,9 @@ func longLivedCases() []ruleCase {
 		{rule: "CP501", name: "keepalive in time", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), set(keeping(asItIs), sysctlKeepaliveTime, "120")), want: Pass, message: "speaks after 120 s, sooner"},
 		{rule: "CP501", name: "a server's timer", in: idling(cutting(result.CutFIN, 74.9, 75, new(false))), want: Pass, message: "between 74.9 and 75 s"},
 		{rule: "CP501", name: "nothing is cut", in: observing(idling(survived(1000)), keeping(asItIs)), want: Pass, message: "1,000 s"},
+		{rule: "CP501", name: "nothing is cut, and nobody looks", in: idling(survived(1000)), want: Pass},
+		{rule: "CP501", name: "seconds were tried, and nobody looks", in: idling(survived(8)), want: Unknown, message: "in 8 s of silence, the longest that was tried. For how long the workload's connections are silent is not known"},
+		{rule: "CP501", name: "seconds were tried, and none is open", in: observing(idling(survived(8)), keeping(func(c *result.Connections) { c.Open, c.IdleSeconds = 0, nil })), want: NotApplicable, message: "no observed pod holds one open"},
 		{rule: "CP501", name: "no observer, in time", in: with(idling(cutting(result.CutRST, 333, 367, nil)), func(in *Input) {
 			in.Probes[0].Result.Host.Sysctls[sysctlKeepaliveTime] = "60"
 		}), want: Pass},
@@ -97,7 +100,7 @@ func longLivedCases() []ruleCase {
 		{rule: "CP502", name: "keepalive helps", in: idling(cutting(result.CutRST, 333, 367, new(true))), want: Pass},
 		{rule: "CP502", name: "a server of HTTP closes in order", in: observing(idling(cutting(result.CutFIN, 74.9, 75, new(false))), keeping(asItIs)), want: Pass},
 		{rule: "CP502", name: "only connections that never spoke", in: with(observing(idling(cutting(result.CutFIN, 9.9, 10, new(false))), keeping(asItIs)), func(in *Input) { in.Protocol = "TCP" }), want: Pass},
-		{rule: "CP502", name: "nothing is cut", in: idling(survived(1000)), want: Pass},
+		{rule: "CP502", name: "nothing is cut", in: idling(survived(1000)), want: NotApplicable, message: "CP501"},
 		{rule: "CP502", name: "no time for keepalive", in: idling(cutting(result.CutRST, 333, 367, nil)), want: Unknown},
 		{rule: "CP502", name: "not watched", in: idling(&result.Idle{Meta: measured()}), want: Unknown},
 		{rule: "CP502", name: "not asked for", in: http(probe()), want: NotApplicable},
@@ -113,7 +116,7 @@ func longLivedCases() []ruleCase {
 		{rule: "CP503", name: "sockets were not listed", in: observing(http(), unlisted(keeping(asItIs))), want: Unknown},
 
 		{rule: "CP504", name: "peers are gone again and again", in: observing(http(), set(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0}), sysctlRetries2, "15")),
-			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look, to and from anywhere, because the peer did not answer. An established one waits 15 minutes or more with tcp_retries2 = 15"},
+			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
 		{rule: "CP504", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info, message: "by default"},
 		{rule: "CP504", name: "one of many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60000, "Tcp.PassiveOpens": 0})), want: Pass},
 		{rule: "CP504", name: "none", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 0})), want: Pass},

@@ -71,7 +71,9 @@ func portCases() []ruleCase {
 		}), want: Fail, severity: Error, message: "Pod a held 28,232 of 28,232 local ports (100 %) towards 198.18.1.9:8080"},
 		{rule: "CP401", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
-		{rule: "CP403", name: "a listener inside the range", in: with(http(), func(in *Input) { in.Observations = seen(listening(pod("a", 0, 0, 0), "", 8080, 50051)) }),
+		{rule: "CP403", name: "a listener inside the range, and hardly a port is taken", in: with(http(), func(in *Input) { in.Observations = seen(listening(pod("a", 20, 2, 0.1), "", 8080, 50051)) }),
+			want: Fail, severity: Info, message: "take a given one in 0.07 % of the cases"},
+		{rule: "CP403", name: "a listener inside the range", in: with(http(), func(in *Input) { in.Observations = seen(listening(pod("a", 3000, 2900, 50), "", 8080, 50051)) }),
 			want: Fail, severity: Warning, message: "Pod a listens on 50051, which connect() may choose for an outgoing connection (32768-60999)"},
 		{rule: "CP403", name: "reserved", in: with(http(), func(in *Input) {
 			in.Observations = seen(listening(pod("a", 0, 0, 0), "50000-50100", 8080, 50051))

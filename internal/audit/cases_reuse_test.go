@@ -90,7 +90,13 @@ func reuseCases() []ruleCase {
 		{rule: "CP205", name: "the server ends some", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 320, &result.Quantiles{P50: 75, P99: 900}
 		}), want: Unknown, message: "It ended 80 of the 400 connections"},
-		{rule: "CP205", name: "reset instead of closed", in: chain(cutAfter(349.9, 350, result.CutRST), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 600} }), want: Fail, severity: Warning, message: "an AWS NLB"},
+		{rule: "CP205", name: "reset instead of closed", in: chain(cutAfter(349.9, 350, result.CutRST), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 600} }), want: NotApplicable, message: "CP501"},
+		// PostgreSQL closes connections that have not spoken after a minute (authentication_timeout), the probe's among them.
+		{rule: "CP205", name: "a database that gives up on clients that never speak", in: over("TCP", chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 20, P99: 550} })),
+			want: Pass, message: "those of pod a stay open for 9 minutes of silence: it gives up only on clients that never speak"},
+		{rule: "CP205", name: "a database, and no observer", in: over("TCP", http(probe(cutAfter(59.9, 60, result.CutFIN)))), want: Unknown, message: "observe.pods"},
+		{rule: "CP205", name: "a database, and no workload", in: over("TCP", with(http(probe(cutAfter(9.9, 10, result.CutFIN))), func(in *Input) { in.ServerOnly = true })), want: NotApplicable},
+		{rule: "CP205", name: "no connection is kept", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.Open, c.IdleSeconds = 0, nil }), want: NotApplicable, message: "none is kept idle"},
 		{rule: "CP205", name: "a proxy before a server that closes after 5 s", in: proxied(nil, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Info,
 			message: "Between the proxy (via: 1.1 varnish) and the server behind it: the server closes idle connections after 5 s"},
 		{rule: "CP205", name: "a proxy that answered 502", in: proxied(map[string]int{"200": 400, "502": 3}, cutAfter(59.9, 60, result.CutFIN)), want: Fail, severity: Warning,
@@ -113,8 +119,8 @@ func reuseCases() []ruleCase {
 		{rule: "CP205", name: "cut late, and no workload", in: with(http(probe(cutAfter(74.9, 75, result.CutFIN))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 		{rule: "CP205", name: "no workload", in: with(http(probe(uncut(90))), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
-		{rule: "CP206", name: "destroyed by a reset", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(true), LingerSeconds: new(0.0), Truncated: new(false)})), want: Fail, severity: Warning,
-			message: "the reset destroyed its response. It goes on reading for 0 µs"},
+		{rule: "CP206", name: "destroyed by a reset", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(true), LingerSeconds: new(0.0), Truncated: new(false)})), want: Fail, severity: Info,
+			message: "the reset destroyed the response. Clients that pipeline meet that."},
 		{rule: "CP206", name: "cut off", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(false), Truncated: new(true)})), want: Fail, severity: Error, message: "before the length"},
 		{rule: "CP206", name: "closed in stages", in: http(probe(result.Closing{Meta: measured(), UnreadDataLost: new(false), Truncated: new(false), HalfClose: new(true), LingerSeconds: new(2.9)})), want: Pass, message: "for 2.9 s"},
 		{rule: "CP206", name: "not found out", in: http(probe(result.Closing{Meta: measured()})), want: Unknown},
@@ -149,7 +155,7 @@ func reuseCases() []ruleCase {
 		{rule: "CP209", name: "ten connections for next to nothing, as HikariCP holds them", in: over("TCP", with(pooled(func(c *result.Connections) { c.BusyPeak = new(0) }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 })), want: Pass},
 		{rule: "CP209", name: "a database", in: over("TCP", pooled(func(*result.Connections) {})), want: Pass},
 		{rule: "CP209", name: "not told", in: pooled(func(c *result.Connections) { c.BusyPeak = nil }), want: Unknown},
-		{rule: "CP209", name: "never seen open", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 0, 0, new(0) }), want: Unknown},
+		{rule: "CP209", name: "never seen open", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 0, 0, new(0) }), want: NotApplicable},
 		{rule: "CP209", name: "looked for seconds only", in: with(pooled(func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown, message: "12 seconds"},
 		{rule: "CP209", name: "no connection is reused", in: pooled(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 141_000, 140_900, 140_900, new(int64(140_880))

@@ -80,6 +80,69 @@ func TestAHealthyLinkIsLeftInPeace(t *testing.T) {
 	}
 }
 
+// kinds are healthy links of other kinds: nothing of them is a finding that matters, and nothing that could be one stays
+// unknown, or a policy with them would never be compliant.
+func kinds() map[string]Input {
+	everyPod := func(in Input, change func(*PodObservation)) Input {
+		for i := range in.Observations {
+			change(&in.Observations[i])
+		}
+		return in
+	}
+	of := func(protocol string, change func(*result.Connections)) Input {
+		return everyPod(healthy(protocol), func(o *PodObservation) { change(o.Observation.Destinations[0].Connections) })
+	}
+	patient := func(in Input) Input {
+		return everyPod(in, func(o *PodObservation) { o.Observation.UptimeSeconds = 7200 })
+	}
+	silently := func(in Input, idle *result.Idle) Input {
+		for i := range in.Probes {
+			m := &in.Probes[i].Result.Measurements
+			m.Idle, m.WebSocket = idle, nil
+		}
+		return in
+	}
+	unasked := healthy(protocolHTTP)
+	unasked.Observations, unasked.Unobserved = nil, true
+	server := healthy(protocolHTTPS)
+	server.Observations, server.ServerOnly, server.History = nil, true, nil
+	return map[string]Input{
+		"PostgreSQL with a pool that is idle for minutes": silently(patient(of("TCP", func(c *result.Connections) {
+			c.IdleSeconds, c.LifetimeSecondsAtMost = &result.Quantiles{P50: 200, P99: 590}, &result.Quantiles{P50: 1750, P99: 1800}
+		})), cutting(result.CutFIN, 57, 60, new(false))),
+		"a job that connects once in a while": of(protocolHTTP, func(c *result.Connections) {
+			*c = result.Connections{Opened: 4, Closed: 4, ClosedHere: 4, SingleExchange: new(int64(4)), BusyPeak: new(0),
+				LifetimeSecondsAtMost: &result.Quantiles{P50: 0.2, P99: 0.4}, BytesSent: &result.Quantiles{P50: 300, P99: 400},
+				BytesReceived: &result.Quantiles{P50: 900, P99: 1200}, ExchangesAtMost: &result.Quantiles{P50: 1, P99: 1}}
+		}),
+		"gRPC whose server ends connections every half hour": patient(of(protocolGRPC, func(c *result.Connections) {
+			*c = result.Connections{Open: 1, OpenPeak: 2, BusyPeak: new(1), Opened: 4, Closed: 3, LifetimeSecondsAtMost: &result.Quantiles{P50: 1790, P99: 1980},
+				BytesSent: &result.Quantiles{P50: 9e6, P99: 1e7}, BytesReceived: &result.Quantiles{P50: 9e6, P99: 1e7}, ExchangesAtMost: &result.Quantiles{P50: 40e3, P99: 50e3},
+				IdleSeconds: &result.Quantiles{P50: 0.1, P99: 0.1}, Keepalive: result.Keepalive{Armed: 1}, Samples: 7000, InFlightSamples: 900}
+		})),
+		"HTTPS to an API that is seldom asked": patient(of(protocolHTTPS, func(c *result.Connections) {
+			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 2, 2, new(1), 80, 78, 78, new(int64(0))
+		})),
+		"nobody is to look":           silently(unasked, survived(1000)),
+		"the server's side alone":     silently(server, survived(1000)),
+		"a pool of nginx's upstreams": silently(healthy(protocolHTTP), new(cutAfter(74.9, 75, result.CutFIN))),
+	}
+}
+
+func TestHealthyLinksOfOtherKindsCanBeCompliant(t *testing.T) {
+	mayBreach := map[string]bool{}
+	for _, r := range Rules() {
+		mayBreach[r.ID] = r.Severity != Info
+	}
+	for name, in := range kinds() {
+		for _, v := range Judge(in) {
+			if v.Result == Fail && v.Severity != Info || v.Result == Unknown && mayBreach[v.Rule] {
+				t.Errorf("%s: %s is %s %s: %s", name, v.Rule, v.Result, v.Severity, v.Message)
+			}
+		}
+	}
+}
+
 // What was not measured never passes, whatever the reason.
 func TestWhatIsNotMeasuredIsNoPass(t *testing.T) {
 	conclude := func(outcome result.Outcome) func(*ProbeResult) {

@@ -16,7 +16,7 @@ func responseDestroyed() Rule {
 		Why: "A server that closes a connection with unread data in it makes its kernel send a reset, and a reset throws away the response that is still on its way. " +
 			"The client sees a reset instead of an answer, most often when the server refuses an upload or ends a connection with requests under way.",
 		Cures: []string{
-			"Let the server close in stages: close its sending side, read until the client closes or for some seconds, then close (nginx: lingering_close on, the default; Apache and Go do so; in own code: shutdown(SHUT_WR), read, close). A proxy before the server that does so cures it too.",
+			"Let the server close in stages: close its sending side, read until the client closes or for some seconds, then close (nginx: lingering_close always; its default, on, does so for uploads alone; in own code: shutdown(SHUT_WR), read, close). A proxy before the server that does so cures it too.",
 			"Find what cuts the response off: a worker that is killed, a timeout of a proxy, or a Content-Length that does not fit the body.",
 		},
 		Source: "RFC 9112 section 9.6 (tear-down); RFC 1122 section 4.2.2.13 (reset if data is lost)",
@@ -33,7 +33,7 @@ func judgeResponseDestroyed(in Input) judgement {
 			}
 		}
 		lingers := ""
-		if c.LingerSeconds != nil {
+		if c.LingerSeconds != nil && *c.LingerSeconds > 0 {
 			evidence["lingerSeconds"] = fmt.Sprintf("%.1f", *c.LingerSeconds)
 			lingers = fmt.Sprintf(" It goes on reading for %s after it has closed its side.", figure.Microseconds(*c.LingerSeconds*1e6))
 		}
@@ -41,7 +41,9 @@ func judgeResponseDestroyed(in Input) judgement {
 		case c.Truncated != nil && *c.Truncated:
 			return fail(Error, "A response ended before the length that it had announced.", evidence, 1)
 		case c.UnreadDataLost != nil && *c.UnreadDataLost:
-			return fail(Warning, "The server closed with data that it had not read, and the reset destroyed its response."+lingers, evidence, 0)
+			// A client that keeps to RFC 9112 section 9.6 sends nothing behind a request that asks for the close, so that this
+			// shows what would happen to one that pipelines, or whose upload is refused.
+			return fail(Info, "A request was sent behind one that asked for the close; the server closed without reading it, and the reset destroyed the response. Clients that pipeline meet that."+lingers, evidence, 0)
 		case c.UnreadDataLost == nil:
 			return unknown("What becomes of a response when the server closes with unread data was not found out.")
 		}

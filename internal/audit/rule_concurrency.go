@@ -104,6 +104,9 @@ func streamsAgainstConnections() Rule {
 
 func judgeStreams(in Input) judgement {
 	return perFigures(in, http2Source(), func(_ ProbeResult, h *result.HTTP2) judgement {
+		if h.Supported != nil && !*h.Supported {
+			return notApplicable("The target does not speak HTTP/2.")
+		}
 		evidence := map[string]string{}
 		if h.MaxConcurrentStreams != nil {
 			evidence["maxConcurrentStreams"] = strconv.FormatInt(*h.MaxConcurrentStreams, 10)

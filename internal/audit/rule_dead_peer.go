@@ -103,9 +103,9 @@ func judgeDeadInFlight(in Input) judgement {
 			figure.Count(int(aborted.value)), plural(all, "connection"), aborted.since)
 		switch rarityOf(aborted.value, all) {
 		case common:
-			return fail(Warning, fmt.Sprintf("%s. An established one waits %s before, unless the application gives up sooner.", seen, wait), evidence, 0)
+			return fail(Warning, fmt.Sprintf("%s. One with a request under way waits %s before, unless the application gives up sooner; one that was silent, as keepalive says.", seen, wait), evidence, 0)
 		case tooFewTrials:
-			return fail(Info, fmt.Sprintf("%s. An established one waits %s before, unless the application gives up sooner.", seen, wait), evidence, 0)
+			return fail(Info, fmt.Sprintf("%s. One with a request under way waits %s before, unless the application gives up sooner; one that was silent, as keepalive says.", seen, wait), evidence, 0)
 		}
 		return pass(seen+".", evidence)
 	})

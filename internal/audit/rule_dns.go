@@ -20,8 +20,8 @@ func searchList() Rule {
 		Why: "A name with fewer dots than the resolver's option ndots, which is 5 in pods, is tried with each domain of the search list before it is tried as it stands, for IPv4 and for IPv6. " +
 			"Every new connection that resolves it waits for answers that the name does not exist, and the DNS servers carry several times the load.",
 		Cures: []string{
-			"Write the name in full with its final dot (api.bank.example. or payments.shop.svc.cluster.local.) in the client's configuration: it is asked for once for each family.",
-			"Set ndots to 1 or 2 in the pod's dnsConfig.options; short names of Services in the same namespace still resolve. Let the client reuse connections or keep answers for their time to live, so that it resolves rarely.",
+			"Write the Service's name in full with its final dot (payments.shop.svc.cluster.local.) in the client's configuration: it is asked for once for each family. Over TLS, and where the server chooses by the Host header, set ndots instead: some clients send the dot along.",
+			"Set ndots to 2 in the pod's dnsConfig.options: payments and payments.shop still resolve, and names with two dots are asked for as they stand (musl, in Alpine images, then asks for no other, so write payments.shop.svc with the cluster's domain). Let the client reuse connections or keep answers for their time to live, so that it resolves rarely.",
 		},
 		Source: "resolv.conf(5), ndots and search; Kubernetes documentation, DNS for Services and Pods",
 		judge:  judgeSearchList,
@@ -52,9 +52,9 @@ func judgeSearchList(in Input) judgement {
 		case strings.HasSuffix(host(p), serviceSuffix):
 			return fail(Info, seen+", if the workload names the Service as the probe does.", evidence, 0)
 		case h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High:
-			return fail(Warning, fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 0)
+			return fail(ifOften(in), fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 1)
 		}
-		return fail(Info, seen+".", evidence, 0)
+		return fail(Info, seen+".", evidence, 1)
 	})
 }
 

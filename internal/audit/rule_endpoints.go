@@ -13,7 +13,7 @@ import (
 func leavingEndpoints() Rule {
 	return Rule{
 		ID: "CP808", Title: "Connections stay on endpoints that are not ready any more",
-		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		Category: CategoryHealth, Severity: Info, Needs: []string{needObserver},
 		AppliesNot: "Policies without `from`, targets behind a virtual address, where sockets do not show the endpoint, and Services all of whose endpoints are ready.",
 		Why: "An endpoint that is not ready gets no new connections, but those that it has go on until somebody closes them. " +
 			"What is still there when the pod ends is reset in the midst of requests, and a client that resolved the name once never learns of the others.",
@@ -57,7 +57,8 @@ func judgeLeavingEndpoints(in Input) judgement {
 			return pass(fmt.Sprintf("Pod %s holds no connection to any of %s that the Service lists as not ready.", o.Pod, plural(int64(len(in.NotReady)), "endpoint")), evidence)
 		}
 		evidence["address"] = one
-		return fail(Warning, fmt.Sprintf("Pod %s holds %s open to %d of %s that the Service lists as not ready, among them %s.", o.Pod,
+		// During a roll-out that goes well it looks the same for some seconds.
+		return fail(Info, fmt.Sprintf("Pod %s holds %s open to %d of %s that the Service lists as not ready, among them %s. Unless a roll-out is under way, they stay there.", o.Pod,
 			plural(int64(open), "connection"), addresses, plural(int64(len(in.NotReady)), "endpoint"), one), evidence, 0)
 	})
 }

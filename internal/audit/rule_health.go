@@ -69,7 +69,7 @@ func judgeFailedConnects(in Input) judgement {
 		case common:
 			return fail(Warning, seen+".", evidence, 0)
 		case tooFewTrials:
-			return unknown(seen + ", too few to tell whether more than one in a hundred fail.")
+			return fail(Info, seen+", too few to tell whether more than one in a hundred fail.", evidence, 0)
 		}
 		return pass(seen+".", evidence)
 	})
@@ -117,7 +117,7 @@ func judgeResets(in Input) judgement {
 		}
 		switch rarityOf(count.value, all) {
 		case tooFewTrials:
-			return unknown(seen + ", too few to tell whether more than one in a hundred do.")
+			return fail(Info, seen+byWhom+", too few to tell whether more than one in a hundred do.", evidence, cure)
 		case rare:
 			return pass(seen+".", evidence)
 		}
@@ -202,6 +202,9 @@ func zeroWindow() Rule {
 func judgeZeroWindow(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
 		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "zeroWindowSamples": strconv.FormatInt(c.ZeroWindowSamples, 10), "samples": strconv.FormatInt(c.Samples, 10)}
+		if seldomOpen(o, c) {
+			return notApplicable(neverOpen)
+		}
 		if c.Samples == 0 || c.ZeroWindowSamples > 0 && c.Samples < fewestSamples {
 			return unknown(fmt.Sprintf("The connections of pod %s to %s were seen %d times only, which does not show what happens once in a hundred.", o.Pod, d.Address, c.Samples))
 		}

@@ -8,10 +8,10 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// unbalancedSeconds is for how long a new endpoint may go without connections before that defeats its purpose: the
-// HorizontalPodAutoscaler takes a pod away again that is not needed for five minutes
-// (--horizontal-pod-autoscaler-downscale-stabilization).
-const unbalancedSeconds = 300
+// unbalancedSeconds is how long an observer must have looked before connections of which none ended count as ageless.
+// Servers that end them by age do so after minutes to an hour (gRPC's MaxConnectionAge is commonly set to some minutes
+// or half an hour).
+const unbalancedSeconds = 3600
 
 func agelessConnections() Rule {
 	return Rule{
@@ -155,6 +155,8 @@ func unansweredPing() Rule {
 func judgeUnansweredPing(in Input) judgement {
 	return perFigures(in, http2Source(), func(p ProbeResult, h *result.HTTP2) judgement {
 		switch {
+		case h.Supported != nil && !*h.Supported:
+			return notApplicable("The target does not speak HTTP/2.")
 		case h.PingAnswered == nil:
 			return unknown("Whether pings are answered was not found out.")
 		case *h.PingAnswered:

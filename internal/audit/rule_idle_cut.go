@@ -71,7 +71,10 @@ func howCut(how result.IdleCut) string {
 }
 
 func cutEvidence(i *result.Idle) map[string]string {
-	evidence := map[string]string{"how": string(i.How), "lookedSeconds": fmt.Sprintf("%.1f", i.LookedSeconds)}
+	evidence := map[string]string{"lookedSeconds": fmt.Sprintf("%.1f", i.LookedSeconds)}
+	if i.How != "" {
+		evidence["how"] = string(i.How)
+	}
 	for name, value := range map[string]*float64{"cutAfterSecondsAtLeast": i.AfterSecondsAtLeast, "cutAfterSecondsAtMost": i.AfterSecondsAtMost} {
 		if value != nil {
 			evidence[name] = fmt.Sprintf("%.1f", *value)
@@ -85,6 +88,10 @@ func cutEvidence(i *result.Idle) map[string]string {
 	}
 	return evidence
 }
+
+// longestUsualCut is the longest time after which something on a path is known to forget silent connections without a
+// word: IPVS, as kube-proxy sets it. What was watched for as long is not likely to be cut later.
+const longestUsualCut = 900
 
 // cutBounds returns the bounds of the cut-off. Without an upper one, none is known.
 func cutBounds(i *result.Idle) (atLeast *float64, atMost float64, known bool) {
@@ -131,12 +138,21 @@ func judgeIdleCut(in Input) judgement {
 // judgeSurvived judges a path on which nothing was cut: that tells as much as was tried.
 func judgeSurvived(in Input, i *result.Idle) judgement {
 	evidence := cutEvidence(i)
+	survived := fmt.Sprintf("No connection was cut in %s of silence, the longest that was tried", seconds(i.LookedSeconds))
 	silent := longestSilence(in)
-	if silent != nil && *silent > i.LookedSeconds {
-		return unknown(fmt.Sprintf("Silences of up to %s are survived; longer ones were not tried, and the workload's connections are silent for up to %s. Raise probe.limits.idleSeconds.",
-			seconds(i.LookedSeconds), seconds(*silent)))
+	switch {
+	case silent != nil && *silent > i.LookedSeconds:
+		return unknown(fmt.Sprintf("%s, and the workload's connections are silent for up to %s. Raise probe.limits.idleSeconds.", survived, seconds(*silent)))
+	case silent != nil:
+		evidence["silentSecondsP99"] = fmt.Sprintf("%.0f", *silent)
+		return pass(fmt.Sprintf("%s, and the workload's connections are silent for at most %s.", survived, seconds(*silent)), evidence)
+	case holdsNone(in):
+		return notApplicable(survived + ", and no observed pod holds one open that could be silent.")
+	case i.LookedSeconds < longestUsualCut:
+		return unknown(fmt.Sprintf("%s. For how long the workload's connections are silent is not known, and paths are known that cut after up to %d s. Raise probe.limits.idleSeconds to more than that, or let an observer look.",
+			survived, longestUsualCut))
 	}
-	return pass(fmt.Sprintf("No connection was cut in %s of silence, the longest that was tried.", seconds(i.LookedSeconds)), evidence)
+	return pass(survived+".", evidence)
 }
 
 // judgeForgotten judges a path that resets or forgets idle connections, by what the workload's own do against it.
@@ -219,7 +235,7 @@ func uselessKeepalive() Rule {
 	return Rule{
 		ID: "CP502", Title: "Keepalive does not keep connections: something above TCP cuts them",
 		Category: CategoryLongLived, Severity: Warning, Needs: []string{needIdle}, Helps: []string{needObserver},
-		AppliesNot: "Policies that do not ask for the measurement idle.",
+		AppliesNot: "Policies that do not ask for the measurement idle, and paths on which no connection was cut.",
 		Why: "A proxy or load balancer that counts requests or data, not packets, cuts a connection although TCP keepalive runs on it; keepalive also ends at the nearest hop that ends TCP. " +
 			"Only traffic of the application's own, or a longer time at that hop, keeps such a connection.",
 		Cures: []string{
@@ -237,7 +253,7 @@ func judgeUselessKeepalive(in Input) judgement {
 		case i.Cut == nil:
 			return unknown("No connection could be watched through a silence.")
 		case !*i.Cut:
-			return pass(fmt.Sprintf("No connection was cut in %s of silence, the longest that was tried.", seconds(i.LookedSeconds)), cutEvidence(i))
+			return notApplicable("No connection was cut that keepalive could have kept; CP501 says whether that was looked at for long enough.")
 		case i.How == result.CutFIN && in.Protocol != protocolTCP:
 			return pass("Idle connections are closed with a FIN, which the client sees before it uses them again, so that none needs keepalive.", cutEvidence(i))
 		case !cut || i.KeepaliveHelps == nil:

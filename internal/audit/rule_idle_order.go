@@ -34,7 +34,7 @@ func idleOrder() Rule {
 		ID: "CP205", Title: "Idle connections are closed by the server before the client lets go of them",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needIdle, needObserver},
 		Helps:      []string{needReuse, needHandshake, needIdentity},
-		AppliesNot: "HTTP/2 and gRPC, where a GOAWAY tells which requests may be repeated, WebSocket, policies without `from` unless the server closes sooner than load balancers let go, policies that do not ask for the measurement idle, and paths that forget connections silently, where no close crosses a request.",
+		AppliesNot: "HTTP/2 and gRPC, where a GOAWAY tells which requests may be repeated, WebSocket, policies without `from` unless the server closes sooner than load balancers let go, policies that do not ask for the measurement idle, and paths that forget connections or reset them, where no close of the server crosses a request (see CP501). Over TCP the probe says nothing, so that a server that gives up on clients that have not spoken yet cannot be told from one that closes idle connections, unless the workload's own outlive that time.",
 		Why: "A request that the client sends while the server's close is on its way meets a closed connection: a proxy answers 502, a client reports a reset, and only what is idempotent may be repeated. " +
 			"It cannot happen if along the chain each hop lets go of idle connections before the next one does: client < sidecar < load balancer < server.",
 		Cures: []string{
@@ -65,10 +65,14 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 	switch {
 	case idle.Cut == nil:
 		return unknown("Whether idle connections are cut was not found out.")
+	case holdsNone(in):
+		return notApplicable("No observed pod holds a connection to this link open, so that none is kept idle.")
 	case !*idle.Cut:
 		return judgeUncut(in, idle, client, clientKnown)
-	case idle.How == result.CutBlackHole:
-		return notApplicable("The path forgets idle connections silently, so that no close crosses a request.")
+	case idle.How == result.CutBlackHole || idle.How == result.CutRST:
+		return notApplicable("The path forgets idle connections or resets them, so that no close of the server crosses a request; CP501 judges that.")
+	case in.Protocol == protocolTCP && (!clientKnown || client.p99Seconds >= longestCut(idle)):
+		return judgeUnspoken(in, idle, client, clientKnown)
 	}
 	cut := cutSeconds(idle)
 	limit := max(cut-marginSeconds(in, p), 0)
@@ -85,6 +89,8 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 			seen, shortestUsualSeconds, whyNoClient(in)), evidence, cureRaiseServer)
 	case in.ServerOnly:
 		return notApplicable("The policy names no workload in `from` whose idle time could be compared.")
+	case in.Unobserved && !clientKnown:
+		return notApplicable(seen + ". Whether the client keeps idle connections for longer, the policy asks nobody to look.")
 	case !clientKnown:
 		return unknown(fmt.Sprintf("%s. A client that keeps idle connections for longer than %.1f s meets the race; what this one does is not known. %s", seen, limit, whyNoClient(in)))
 	}
@@ -106,6 +112,31 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 	return pass(fmt.Sprintf("%s, and the workload's connections are idle for at most %s.", seen, figure.Microseconds(client.p99Seconds*1e6)), evidence)
 }
 
+// judgeUnspoken judges a close over TCP by whether the workload's connections, which have spoken, live on. The probe's have not:
+// PostgreSQL closes such connections after a minute (authentication_timeout), MySQL after ten seconds (connect_timeout),
+// and neither does so with connections that are in use.
+func judgeUnspoken(in Input, idle *result.Idle, client clientIdle, clientKnown bool) judgement {
+	seen := fmt.Sprintf("The other end closes a connection on which nothing was said after %s", cutInWords(idle))
+	switch {
+	case in.ServerOnly, in.Unobserved && !clientKnown:
+		return notApplicable(seen + ". Whether it does so with connections that are in use cannot be told without a look at the workload's.")
+	case !clientKnown:
+		return unknown(fmt.Sprintf("%s. Whether it does so with connections that are in use is not known. %s", seen, whyNoClient(in)))
+	}
+	evidence := idleEvidence(idle)
+	evidence["pod"], evidence["idleP99Seconds"] = client.pod, fmt.Sprintf("%.1f", client.p99Seconds)
+	return pass(fmt.Sprintf("%s, but those of pod %s stay open for %s of silence: it gives up only on clients that never speak.",
+		seen, client.pod, figure.Lasting(client.p99Seconds)), evidence)
+}
+
+// longestCut is by how much silence every connection of the probe was cut that was cut at all.
+func longestCut(idle *result.Idle) float64 {
+	if idle.AfterSecondsAtMost != nil {
+		return *idle.AfterSecondsAtMost + timerSeconds
+	}
+	return cutSeconds(idle) + timerSeconds
+}
+
 // judgeUncut judges a path on which no silence that was tried ended a connection.
 func judgeUncut(in Input, idle *result.Idle, client clientIdle, clientKnown bool) judgement {
 	switch {
@@ -117,6 +148,8 @@ func judgeUncut(in Input, idle *result.Idle, client clientIdle, clientKnown bool
 	survived := *idle.SurvivedSeconds
 	seen := fmt.Sprintf("Connections survived every silence that was tried, up to %s", figure.Microseconds(survived*1e6))
 	switch {
+	case in.Unobserved && !clientKnown:
+		return notApplicable(seen + ". For how long the client keeps idle ones, the policy asks nobody to look.")
 	case !clientKnown:
 		return unknown(fmt.Sprintf("%s. For how long the client keeps idle ones is not known. %s", seen, whyNoClient(in)))
 	case client.p99Seconds >= survived:

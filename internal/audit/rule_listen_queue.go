@@ -75,8 +75,8 @@ func judgeBacklog(b *result.Backlog) judgement {
 	return fail(Error, fmt.Sprintf("%s. %s connections found a queue full in %.0f seconds. %s", seen, figure.Count(int(*b.Overflows)), b.ElapsedSeconds, binds), evidence, cure)
 }
 
-// judgeListenersOf judges the queues of an observed pod. What more than one connection in a hundred meets is an error: a
-// 99th percentile of a second or more.
+// judgeListenersOf judges the queues of an observed pod. What more than one connection in a hundred meets is an error, a
+// 99th percentile of a second or more; what no more than one in a hundred met, a burst long ago perhaps, is worth knowing.
 func judgeListenersOf(o PodObservation) judgement {
 	full, told := counter(o, counterListenOverflows)
 	if !told {
@@ -89,8 +89,11 @@ func judgeListenersOf(o PodObservation) judgement {
 	if accepted, known := counter(o, counterPassiveOpens); known {
 		evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
 		seen += fmt.Sprintf(" It accepted %s.", figure.Count(int(accepted.value)))
-		if provenAbove(full.value, full.value+accepted.value, objectiveShare) {
+		switch rarityOf(full.value, full.value+accepted.value) {
+		case common:
 			severity = Error
+		case rare:
+			severity = Info
 		}
 	}
 	switch {

@@ -67,6 +67,32 @@ func judgeListeners(o PodObservation) judgement {
 	}
 	taken := ports.NewSet(atRisk...).String()
 	evidence["listening"] = taken
-	return fail(Warning, fmt.Sprintf("Pod %s listens on %s, which connect() may choose for an outgoing connection (%s) and which is not reserved.",
-		o.Pod, taken, chosenFrom), evidence, 0)
+	seen := fmt.Sprintf("Pod %s listens on %s, which connect() may choose for an outgoing connection (%s) and which is not reserved",
+		o.Pod, taken, chosenFrom)
+	chance, known := takenShare(o)
+	if !known {
+		return fail(Warning, seen+".", evidence, 0)
+	}
+	evidence["portsTakenPercent"] = fmt.Sprintf("%.2f", 100*chance)
+	seen += fmt.Sprintf(". As many ports as are held now take a given one in %s of the cases", figure.Percent(100*chance))
+	if chance <= objectiveShare {
+		return fail(Info, seen+".", evidence, 0)
+	}
+	return fail(Warning, seen+".", evidence, 0)
+}
+
+// takenShare is how likely it is that a port of the range is held by an outgoing connection, to anywhere: the share of the
+// ports that are.
+func takenShare(o PodObservation) (share float64, known bool) {
+	if o.Observation.Destinations == nil || o.Observation.PortsAvailable == nil || *o.Observation.PortsAvailable <= 0 {
+		return 0, false
+	}
+	held := 0
+	for _, d := range o.Observation.Destinations {
+		held += max(d.PortsInUsePeak, d.PortsInUse)
+	}
+	if others := o.Observation.OtherDestinations; others != nil {
+		held += max(others.PortsInUsePeak, others.PortsInUse)
+	}
+	return min(float64(held)/float64(*o.Observation.PortsAvailable), 1), true
 }

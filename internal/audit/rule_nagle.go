@@ -67,7 +67,7 @@ func nagleClient() Rule {
 	return Rule{
 		ID: "CP302", Title: "The client's small writes wait for acknowledgments",
 		Category: CategorySmallPackets, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, and pods that hold no connection to the link.",
+		AppliesNot: "Policies without `from`, pods that hold no connection to the link, and those that open fewer than one a second of which none is seen open.",
 		Why: "A client that sends a request in pieces with Nagle's algorithm on holds the second back until the first is acknowledged, and the server delays that acknowledgment for 40 ms or more, since it waits for the rest of the request. " +
 			"The server's own time looks fine; the client sees every request slow.",
 		Cures: []string{
@@ -87,6 +87,8 @@ func judgeNagleClient(in Input) judgement {
 		seen := fmt.Sprintf("Of %s looks at connections of pod %s to %s with data under way, %s found a small segment that waited for an acknowledgment",
 			figure.Count(int(c.InFlightSamples)), o.Pod, d.Address, figure.Count(int(c.NagleSamples)))
 		switch {
+		case seldomOpen(o, c):
+			return notApplicable(neverOpen)
 		case provenAbove(c.NagleSamples, c.InFlightSamples, nagleShare):
 			return fail(Warning, fmt.Sprintf("%s, for %s or more where the server delays it.", seen, figure.Microseconds(delayedAckMicroseconds)), evidence, 0)
 		case provenBelow(c.NagleSamples, c.InFlightSamples, nagleShare):
@@ -104,7 +106,7 @@ func tinygrams() Rule {
 	return Rule{
 		ID: "CP303", Title: "Many exchanges carry less than their headers weigh",
 		Category: CategorySmallPackets, Severity: Info, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, and pods that hold no connection to the link.",
+		AppliesNot: "Policies without `from`, pods that hold no connection to the link, and those of which none has ended yet.",
 		Why: "Each segment brings 52 bytes of headers and has to be handled by every hop and by both kernels, whatever it carries. " +
 			"A workload that exchanges a few bytes at a time spends more on headers than on data, and waits a round trip for each.",
 		Cures: []string{
@@ -118,6 +120,9 @@ func tinygrams() Rule {
 
 func judgeTinygrams(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		if c.Closed == 0 {
+			return notApplicable("No connection of an observed pod to this link has ended, so that none could be counted out.")
+		}
 		if c.ExchangesAtMost == nil || c.BytesSent == nil || c.BytesReceived == nil {
 			return unknown(fmt.Sprintf("No connection of pod %s to %s has ended whose bytes could be counted.", o.Pod, d.Address))
 		}

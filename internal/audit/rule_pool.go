@@ -23,7 +23,7 @@ func poolSize() Rule {
 	return Rule{
 		ID: "CP209", Title: "The client's pool has another size than its load asks for",
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Links over HTTP/2, gRPC and WebSocket, policies without `from`, and clients that do not reuse connections at all (see CP204).",
+		AppliesNot: "Links over HTTP/2, gRPC and WebSocket, policies without `from`, clients that do not reuse connections at all (see CP204), and those whose connections are too short to be seen open.",
 		Why: "By Little's law a client needs as many connections at once as requests arrive a second times the seconds that each takes. " +
 			"A pool that keeps fewer opens and closes the rest for every burst; one that keeps far more holds memory at both ends and leaves connections idle until something on the path cuts them.",
 		Cures: []string{
@@ -49,12 +49,12 @@ func judgePoolSize(in Input) judgement {
 
 func judgePool(o PodObservation, address string, c *result.Connections) judgement {
 	switch {
+	case c.OpenPeak == 0 && o.Observation.UptimeSeconds >= timeWaitSeconds:
+		return notApplicable("No connection of an observed pod was open at any look, so there is no pool to size.")
 	case c.BusyPeak == nil:
 		return unknown(fmt.Sprintf("The observer in pod %s could not tell how many connections are busy.", o.Pod))
 	case o.Observation.UptimeSeconds < timeWaitSeconds:
 		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
-	case c.OpenPeak == 0:
-		return unknown(fmt.Sprintf("No open connection of pod %s was seen at any look.", o.Pod))
 	}
 	rate := float64(c.Opened) / o.Observation.UptimeSeconds
 	evidence := map[string]string{

@@ -13,6 +13,19 @@ import (
 // connection.
 const amortisedPercent = 5
 
+// fewRequests is the lowest number of requests after which servers in wide use close a connection unless they are told
+// otherwise: Apache's MaxKeepAliveRequests (nginx: 1,000, Node.js and Go: no limit).
+const fewRequests = 100
+
+// lessIfRare is the severity of a finding on connections that cannot be used again: a warning, unless the workload is known
+// to open so few that it does not feel it.
+func lessIfRare(in Input) Severity {
+	if rate, known := busiest(in); known && rate < rarelyPerSecond {
+		return Info
+	}
+	return Warning
+}
+
 func serverClosesEachTime() Rule {
 	return Rule{
 		ID: "CP201", Title: "The server closes the connection after every response",
@@ -38,7 +51,7 @@ func judgeServerClosesEachTime(in Input) judgement {
 		case notReusable(r.CloseCause):
 			return notApplicable("The response itself cannot be followed by another; CP203 says why.")
 		}
-		return fail(Warning, fmt.Sprintf("The server closed the connection after its first response, %s.", closing(r.CloseCause)), reuseEvidence(r), 0)
+		return fail(lessIfRare(in), fmt.Sprintf("The server closed the connection after its first response, %s.", closing(r.CloseCause)), reuseEvidence(r), 0)
 	})
 }
 
@@ -78,8 +91,10 @@ func judgeServerClosesEarly(in Input) judgement {
 		evidence["amortisedSetupPercent"] = fmt.Sprintf("%.2f", share)
 		seen := fmt.Sprintf("A connection carried %s, so that set-ups cost %s of the time", requests(r), figure.Percent(share))
 		switch {
+		case share > amortisedPercent && r.RequestsPerConnection == nil && *r.RequestsAtLeast < fewRequests:
+			return unknown(seen + " at the most. The probe's limits ended it, not the server, so it may be less. Raise probe.limits.")
 		case share > amortisedPercent && r.RequestsPerConnection == nil:
-			return unknown(seen + " at the most. The probe's limits ended it, not the server, so it may be less.")
+			return pass(seen+" at the most. The probe's limits ended it, not the server.", evidence)
 		case share > amortisedPercent:
 			return fail(Warning, seen+". Then the server closed it.", evidence, 1)
 		case r.RequestsPerConnection == nil:
@@ -123,9 +138,9 @@ func judgeResponseNotReusable(in Input) judgement {
 	return perFigures(in, reuseSource(), func(_ ProbeResult, r *result.Reuse) judgement {
 		switch {
 		case r.CloseCause == result.CloseDelimited:
-			return fail(Warning, "The response had neither a length nor chunks: it ended with the connection.", reuseEvidence(r), 0)
+			return fail(lessIfRare(in), "The response had neither a length nor chunks: it ended with the connection.", reuseEvidence(r), 0)
 		case r.CloseCause == result.CloseHTTP10:
-			return fail(Warning, "The server answered with HTTP/1.0 and did not offer to keep the connection.", reuseEvidence(r), 1)
+			return fail(lessIfRare(in), "The server answered with HTTP/1.0 and did not offer to keep the connection.", reuseEvidence(r), 1)
 		case r.Kept == nil:
 			return unknown("Whether responses can be followed by others was not found out.")
 		}

@@ -55,7 +55,8 @@ func judgeSetupShare(in Input) judgement {
 // judgeWhatReuseSaves judges a set-up that costs more than the request: it is a finding if connections are opened often
 // enough to matter and reusing them is measurably faster.
 func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[string]string) judgement {
-	if rate, known := busiest(in); known && rate < rarelyPerSecond {
+	rate, rateKnown := busiest(in)
+	if rateKnown && rate < rarelyPerSecond {
 		evidence["connectionsPerSecondAtMost"] = figure.Rate(rate)
 		return pass(fmt.Sprintf("%s, but the workload's pods open at most %s a second each.", seen, figure.Rate(rate)), evidence)
 	}
@@ -64,7 +65,7 @@ func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[stri
 	case missing != nil:
 		return unknown(fmt.Sprintf("%s. What reuse would save is not known: %s", seen, missing.message))
 	case r.Kept != nil && !*r.Kept:
-		return fail(Warning, seen+", and the server keeps no connection that could be reused.", evidence, 1)
+		return fail(Info, seen+", and the server keeps no connection that could be reused; CP201 or CP203 says why.", evidence, 1)
 	}
 	saved, known := savesAtLeast(r.NewMicroseconds, r.ReusedMicroseconds)
 	switch {
@@ -75,8 +76,24 @@ func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[stri
 	}
 	evidence["newP50Microseconds"] = fmt.Sprintf("%.0f", r.NewMicroseconds.P50)
 	evidence["reusedP50Microseconds"] = fmt.Sprintf("%.0f", r.ReusedMicroseconds.P50)
-	return fail(Warning, fmt.Sprintf("%s: it takes %s, and %s on a connection that is there already (medians; their 95 %% intervals lie apart).",
-		seen, figure.Microseconds(r.NewMicroseconds.P50), figure.Microseconds(r.ReusedMicroseconds.P50)), evidence, 0)
+	seen = fmt.Sprintf("%s: it takes %s, and %s on a connection that is there already (medians; their 95 %% intervals lie apart).",
+		seen, figure.Microseconds(r.NewMicroseconds.P50), figure.Microseconds(r.ReusedMicroseconds.P50))
+	if !rateKnown {
+		return fail(Info, seen+howOften, evidence, 0)
+	}
+	return fail(Warning, seen, evidence, 0)
+}
+
+// howOften ends the message of a finding on new connections that may matter to nobody.
+const howOften = " How often the workload opens one is not known."
+
+// ifOften is the severity of what costs with each new connection: a warning where the workload is known to open connections
+// all the time, else worth knowing.
+func ifOften(in Input) Severity {
+	if rate, known := busiest(in); known && rate >= rarelyPerSecond {
+		return Warning
+	}
+	return Info
 }
 
 // busiest returns the rate of connections that the busiest observed pod opens to the link at the most. It is not known

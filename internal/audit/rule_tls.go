@@ -79,10 +79,10 @@ func judgeTLSResumption(in Input) judgement {
 		switch {
 		// What refusals below this share cost is a share of what tickets save at all.
 		case provenAbove(int64(refused), int64(tried), amortisedPercent/100.0) && known && saved > 0:
-			return fail(Warning, fmt.Sprintf("%s. One that it refuses costs %s more (medians).", seen,
+			return fail(ifOften(in), fmt.Sprintf("%s. One that it refuses costs %s more (medians).", seen,
 				figure.Microseconds(s.FullMicroseconds.P50-s.ResumedMicroseconds.P50)), evidence, 0)
 		case provenAbove(int64(refused), int64(tried), amortisedPercent/100.0):
-			return fail(Warning, seen+full+".", evidence, 0)
+			return fail(ifOften(in), seen+full+".", evidence, 0)
 		case tried < enoughToSeeNone:
 			return unknown(seen + ", too few to tell.")
 		}

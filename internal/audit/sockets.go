@@ -51,6 +51,22 @@ func linkConnections(in Input) []result.Connections {
 	return all
 }
 
+// holdsNone says that no observed pod holds a connection to the link open, after each was looked at for long enough to see
+// a usual idle time go by.
+func holdsNone(in Input) bool {
+	for _, o := range in.Observations {
+		if o.Observation.Destinations == nil || o.Observation.OtherDestinations != nil || o.Observation.UptimeSeconds < usualIdleSeconds {
+			return false
+		}
+		for _, d := range o.Observation.Destinations {
+			if ofLink(d, in.Addresses) && (d.Connections == nil || d.Connections.Open > 0) {
+				return false
+			}
+		}
+	}
+	return len(in.Observations) > 0 && len(in.Addresses) > 0
+}
+
 // longestSilence is for how long the most silent of the workload's connections to the link, one in a hundred left out, have
 // neither sent nor received data. Nil: not known.
 func longestSilence(in Input) *float64 {
@@ -62,6 +78,16 @@ func longestSilence(in Input) *float64 {
 	}
 	return longest
 }
+
+// seldomOpen says that none of the connections of a pod to a destination was open at any look, and that it opens fewer than one a
+// second: looks at its connections will tell nothing, and do not matter.
+func seldomOpen(o PodObservation, c *result.Connections) bool {
+	uptime := o.Observation.UptimeSeconds
+	return c.Samples == 0 && uptime >= timeWaitSeconds && float64(c.Opened) < rarelyPerSecond*uptime
+}
+
+// neverOpen is why there is nothing to see of such connections.
+const neverOpen = "An observed pod opens fewer than one connection a second to this link, and none was open at any look."
 
 // kernelCount is a counter of the kernel's and the time that it is of.
 type kernelCount struct {
