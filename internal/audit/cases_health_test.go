@@ -102,5 +102,14 @@ func healthCases() []ruleCase {
 		{rule: "CP810", name: "an old observer", in: with(byFamily(40, 0, 40, 0), func(in *Input) { in.Observations[0].Observation.Destinations[1].Connections = nil }), want: Unknown},
 		{rule: "CP810", name: "addresses are not known", in: with(byFamily(40, 0, 40, 0), func(in *Input) { in.Addresses = nil }), want: Unknown},
 		{rule: "CP810", name: "one family", in: observing(http(), keeping(asItIs)), want: NotApplicable},
+
+		{rule: "CP811", name: "kubernetes#90854", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 45, "Tcp.ActiveOpens": 900})),
+			want: Fail, severity: Warning, message: "Pod a sent 45 SYNs again for 900 connections that it began, to anywhere, since the observer began to look"},
+		{rule: "CP811", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 1, "Tcp.ActiveOpens": 40})), want: Fail, severity: Info, message: "too few to tell"},
+		{rule: "CP811", name: "rare", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 2, "Tcp.ActiveOpens": 90000})), want: Pass},
+		{rule: "CP811", name: "a destination that never answers", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 600, "Tcp.ActiveOpens": 100})), want: Fail, severity: Warning},
+		{rule: "CP811", name: "no counter", in: observing(http(), keeping(asItIs)), want: Unknown},
+		{rule: "CP811", name: "none was opened", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 0, "Tcp.ActiveOpens": 0})), want: NotApplicable},
+		{rule: "CP811", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 	}
 }

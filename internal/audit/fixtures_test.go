@@ -112,7 +112,7 @@ func wellKept(in Input) Input {
 		in.Observations[i] = set(counting(o, map[string]int64{
 			"Tcp.ActiveOpens": 400, "Tcp.PassiveOpens": 100, "Tcp.EstabResets": 0, "Tcp.OutSegs": 90000, "Tcp.RetransSegs": 12,
 			"TcpExt.TCPAbortOnTimeout": 0, "TcpExt.TCPAbortOnMemory": 0, "TcpExt.TCPTimeWaitOverflow": 0, "TcpExt.SyncookiesSent": 0,
-			"TcpExt.ListenOverflows": 0, "TcpExt.TCPKeepAlive": 120, "TcpExt.TCPAbortOnData": 0, "TcpExt.TCPAbortOnClose": 0,
+			"TcpExt.ListenOverflows": 0, "TcpExt.TCPKeepAlive": 120, "TcpExt.TCPAbortOnData": 0, "TcpExt.TCPAbortOnClose": 0, "TcpExt.TCPSynRetrans": 1,
 		}), sysctlReuse, "2", sysctlTimestamps, "1", sysctlFinTimeout, "60", sysctlBuckets, "16384", sysctlRetries2, "15",
 			sysctlKeepaliveTime, "7200", sysctlKeepaliveInterval, "75", sysctlKeepaliveProbes, "9", sysctlConntrackMax, "262144")
 	}

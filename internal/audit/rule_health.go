@@ -176,6 +176,48 @@ func judgeRetransmissions(in Input) judgement {
 	})
 }
 
+func repeatedSYNs() Rule {
+	return Rule{
+		ID: "CP811", Title: "The workload's own connects have to knock twice",
+		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
+		AppliesNot: "Policies without `from`, and pods that opened no connection while the observer looked.",
+		Why: "A SYN that gets no answer is sent again after a second, so that what opens a connection takes a second longer. " +
+			"The probe makes some dozen connects in a run; the workload's own, to anywhere, show what happens once in a hundred.",
+		Cures: []string{
+			"Find out where to: CP102 says whether it is this link, and CP802 which destinations fail altogether. Look at the listeners' queues there (nstat -az TcpExtListenOverflows), at conntrack -S on the nodes (insert_failed, drop), and at DNS names whose addresses are gone. Reuse connections, so that fewer have to knock.",
+		},
+		Source: "RFC 6298 section 2 (a second); Documentation/networking/snmp_counter.rst, TcpExtTCPSynRetrans",
+		judge:  judgeRepeatedSYNs,
+	}
+}
+
+func judgeRepeatedSYNs(in Input) judgement {
+	const again, opens = "TcpExt.TCPSynRetrans", "Tcp.ActiveOpens"
+	return perPod(in, func(o PodObservation) judgement {
+		repeated, known := counter(o, again)
+		if !known {
+			return noCounter(o, again)
+		}
+		all, known := counter(o, opens)
+		switch {
+		case !known:
+			return noCounter(o, opens)
+		case all.value == 0:
+			return notApplicable("No observed pod opened a connection while the observer looked.")
+		}
+		evidence := map[string]string{"pod": o.Pod, "synsSentAgain": strconv.FormatInt(repeated.value, 10), "opened": strconv.FormatInt(all.value, 10)}
+		seen := fmt.Sprintf("Pod %s sent %s again for %s that it began, to anywhere, %s", o.Pod, plural(repeated.value, "SYN"), plural(all.value, "connection"), all.since)
+		// One connection may repeat its SYN several times.
+		switch rarityOf(min(repeated.value, all.value), all.value) {
+		case common:
+			return fail(Warning, seen+".", evidence, 0)
+		case tooFewTrials:
+			return fail(Info, seen+", too few to tell whether more than one in a hundred have to.", evidence, 0)
+		}
+		return pass(seen+".", evidence)
+	})
+}
+
 const (
 	// closedWindowPercent is the share of the looks from which on a closed window is no chance: where it is met once in a
 	// hundred, a 99th percentile meets it.

@@ -91,6 +91,7 @@ func healthRules() []Rule {
 		leavingEndpoints(),
 		agesAtOnce(),
 		familyFallback(),
+		repeatedSYNs(),
 	}
 }
 
