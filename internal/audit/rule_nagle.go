@@ -71,7 +71,7 @@ func nagleClient() Rule {
 		Why: "A client that sends a request in pieces with Nagle's algorithm on holds the second back until the first is acknowledged, and the server delays that acknowledgment for 40 ms or more, since it waits for the rest of the request. " +
 			"The server's own time looks fine; the client sees every request slow.",
 		Cures: []string{
-			"Set TCP_NODELAY in the client (Go, Node.js since 20 for HTTP, and most HTTP libraries do; Java: setTcpNoDelay(true); libcurl: CURLOPT_TCP_NODELAY; database drivers: tcpNoDelay).",
+			"Set TCP_NODELAY in the client (Go, Node.js since 18 for HTTP, and most HTTP libraries do; Java: setTcpNoDelay(true); libcurl: CURLOPT_TCP_NODELAY; database drivers: tcpNoDelay).",
 			"Send each request with one write: header and body together, a buffered writer flushed at its end, or writev.",
 		},
 		Source: "RFC 896; RFC 1122 section 4.2.3.4; measured on Linux 6.18 (198 of 200 samples with Nagle's algorithm on, none with TCP_NODELAY)",
