@@ -52,6 +52,12 @@ func oneConnection() PodObservation {
 	return o
 }
 
+// unharmed is a pod none of whose connections was reset or given up in two hours.
+func unharmed(o PodObservation) PodObservation {
+	o.Observation.UptimeSeconds = 7200
+	return counting(o, map[string]int64{"Tcp.EstabResets": 0, "TcpExt.TCPAbortOnTimeout": 0})
+}
+
 func unarmed(silentSeconds float64) PodObservation {
 	return keeping(func(c *result.Connections) {
 		c.Keepalive = result.Keepalive{NotArmed: 20}
@@ -77,6 +83,13 @@ func longLivedCases() []ruleCase {
 		{rule: "CP501", name: "nobody looks", in: idling(cutting(result.CutRST, 333, 367, nil)), want: Fail, severity: Warning, message: "it speaks after 7,200 s"},
 		{rule: "CP501", name: "keepalive in time", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), set(keeping(asItIs), sysctlKeepaliveTime, "120")), want: Pass, message: "speaks after 120 s, sooner"},
 		{rule: "CP501", name: "a server's timer", in: idling(cutting(result.CutFIN, 74.9, 75, new(false))), want: Pass, message: "between 74.9 and 75 s"},
+		{rule: "CP501", name: "a database closes what never speaks, and pools are silent for longer", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), unharmed(unarmed(590)))),
+			want: Pass, message: "silent for up to 10 minutes, and none of its pods' connections was reset or given up in 2 hours"},
+		{rule: "CP501", name: "a database closes what never speaks, and some connections were reset", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), counting(unharmed(unarmed(590)), map[string]int64{"Tcp.EstabResets": 3}))),
+			want: Unknown, message: "no longer silence could be tried"},
+		{rule: "CP501", name: "a database closes what never speaks, and pools are busy", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), keeping(asItIs))), want: Pass, message: "silent for at most 12 s"},
+		{rule: "CP501", name: "a database closes what never speaks, and nobody looks", in: over("TCP", idling(cutting(result.CutFIN, 57, 60, new(false)))), want: Unknown, message: "not known"},
+		{rule: "CP501", name: "a database alone", in: over("TCP", with(idling(cutting(result.CutFIN, 57, 60, new(false))), func(in *Input) { in.ServerOnly = true })), want: NotApplicable},
 		{rule: "CP501", name: "nothing is cut", in: observing(idling(survived(1000)), keeping(asItIs)), want: Pass, message: "1,000 s"},
 		{rule: "CP501", name: "nothing is cut, and nobody looks", in: idling(survived(1000)), want: Pass},
 		{rule: "CP501", name: "seconds were tried, and nobody looks", in: idling(survived(8)), want: Unknown, message: "in 8 s of silence, the longest that was tried. For how long the workload's connections are silent is not known"},

@@ -31,7 +31,7 @@ func droppedSYN() Rule {
 			"The listener dropped nothing, so look at the path: drops at interfaces (ip -s link), a full conntrack table (conntrack -S, insert_failed and drop), a NetworkPolicy or firewall with a rate limit, endpoints that are gone.",
 			"Keep connections open, so that fewer ports are used, and let the client close first, so that the server holds no TIME_WAIT. Where conntrack -S shows insert_failed, let masquerading choose ports at random (iptables --random-fully). Without the translation (a routed pod network, externalTrafficPolicy: Local), or with more addresses, ports do not collide.",
 		},
-		Source: "RFC 6298 section 2 (initial retransmission timeout of one second); net/ipv4/tcp_ipv4.c, tcp_conn_request; net/ipv4/tcp_minisocks.c, tcp_timewait_state_process",
+		Source: "RFC 6298 section 2 (initial retransmission timeout of one second); net/ipv4/tcp_input.c, tcp_conn_request; net/ipv4/tcp_minisocks.c, tcp_timewait_state_process",
 		judge:  judgeDroppedSYN,
 	}
 }

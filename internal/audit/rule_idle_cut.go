@@ -128,11 +128,53 @@ func judgeIdleCut(in Input) judgement {
 			return judgeSurvived(in, i)
 		case !cut:
 			return unknown("Idle connections are cut, but after how long was not found out.")
+		case i.How == result.CutFIN && !speaksHTTP1(in.Protocol):
+			return judgeBeyondClose(in, i, atLeast, atMost)
 		case i.How == result.CutFIN:
 			return pass(fmt.Sprintf("Connections silent for %s are closed with a FIN, which the client sees before it uses them again.", between(atLeast, atMost)), cutEvidence(i))
 		}
 		return judgeForgotten(in, p, i, atLeast, atMost)
 	})
+}
+
+// judgeBeyondClose judges a path on which the other end closes connections that never speak, as the probe's do except over
+// HTTP/1. What the path does with longer silences shows in the workload's connections alone, which have spoken.
+func judgeBeyondClose(in Input, i *result.Idle, atLeast *float64, atMost float64) judgement {
+	evidence := cutEvidence(i)
+	seen := fmt.Sprintf("Connections on which nothing was said for %s are closed with a FIN, so that no longer silence could be tried", between(atLeast, atMost))
+	silent := longestSilence(in)
+	switch {
+	case silent == nil && (in.ServerOnly || in.Unobserved || holdsNone(in)):
+		return notApplicable(seen + ", and no connection of a workload is seen that could be silent for longer.")
+	case silent == nil:
+		return unknown(seen + ". For how long the workload's connections are silent is not known.")
+	}
+	evidence["silentSecondsP99"] = fmt.Sprintf("%.0f", *silent)
+	if *silent < atMost {
+		return pass(fmt.Sprintf("%s. The workload's connections are silent for at most %s.", seen, figure.Lasting(*silent)), evidence)
+	}
+	if looked, unharmed := unharmedFor(in); unharmed && looked >= 2**silent {
+		return pass(fmt.Sprintf("%s. The workload's connections are silent for up to %s, and none of its pods' connections was reset or given up in %s.",
+			seen, figure.Lasting(*silent), figure.Lasting(looked)), evidence)
+	}
+	return unknown(fmt.Sprintf("%s. The workload's connections are silent for up to %s; they would show it by resets and by connections that are given up, of which its pods have some, or were not looked at for long enough.",
+		seen, figure.Lasting(*silent)))
+}
+
+// unharmedFor says whether no connection of the observed pods, to and from anywhere, was reset or given up for want of an
+// answer, and for how many seconds the one was looked at that was looked at for the shortest time.
+func unharmedFor(in Input) (lookedSeconds float64, unharmed bool) {
+	for i, o := range in.Observations {
+		for _, name := range []string{"Tcp.EstabResets", "TcpExt.TCPAbortOnTimeout"} {
+			if harmed, known := counter(o, name); !known || harmed.value > 0 {
+				return 0, false
+			}
+		}
+		if uptime := o.Observation.UptimeSeconds; i == 0 || uptime < lookedSeconds {
+			lookedSeconds = uptime
+		}
+	}
+	return lookedSeconds, len(in.Observations) > 0
 }
 
 // judgeSurvived judges a path on which nothing was cut: that tells as much as was tried.
