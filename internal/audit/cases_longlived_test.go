@@ -180,6 +180,7 @@ func longLivedCases() []ruleCase {
 
 		{rule: "CP509", name: "all on one endpoint", in: observing(ofStreams(ageless), oneConnection()),
 			want: Fail, severity: Warning, message: "Pod a sends all its requests over 1 connection to 3 endpoints, and none ended in the 60 minutes"},
+		{rule: "CP509", name: "a sidecar balances", in: observing(ofStreams(ageless), with(oneConnection(), func(o *PodObservation) { o.Observation.ListeningPorts = []int{8080, 15001} })), want: NotApplicable, message: "Istio"},
 		{rule: "CP509", name: "GOAWAY by age", in: observing(ofStreams(func(h *result.HTTP2) { h.GoAwayAfterSeconds = new(30.0) }), oneConnection()), want: Pass, message: "when they are 30 s old"},
 		{rule: "CP509", name: "connections end", in: observing(ofStreams(ageless), keeping(asItIs)), want: Pass},
 		{rule: "CP509", name: "enough for each endpoint", in: observing(ofStreams(ageless), with(oneConnection(), func(o *PodObservation) { o.Observation.Destinations[0].Connections.OpenPeak = 6 })), want: Pass},

@@ -17,7 +17,7 @@ func agelessConnections() Rule {
 	return Rule{
 		ID: "CP509", Title: "Connections never age, so new endpoints get no load",
 		Category: CategoryLongLived, Severity: Warning, Needs: []string{needHTTP2, needObserver},
-		AppliesNot: "Links that are not HTTP/2 or gRPC, policies without `from` or that do not ask for the measurement http2, and targets that are not behind a Service's virtual address or have a single endpoint.",
+		AppliesNot: "Links that are not HTTP/2 or gRPC, policies without `from` or that do not ask for the measurement http2, and targets that are not behind a Service's virtual address or have a single endpoint, and pods with a sidecar that chooses an endpoint for each request.",
 		Why: "A Service chooses an endpoint when a connection is opened, and HTTP/2 sends all requests of a client over one connection. " +
 			"If that never ends, all load stays on the endpoint chosen first, and endpoints that are added later get nothing.",
 		Cures: []string{
@@ -61,6 +61,8 @@ func judgeAgeless(in Input) judgement {
 		evidence := map[string]string{"pod": o.Pod, "openPeak": strconv.Itoa(c.OpenPeak), "closed": strconv.FormatInt(c.Closed, 10),
 			"readyEndpoints": strconv.Itoa(endpoints), "lookedSeconds": fmt.Sprintf("%.0f", looked)}
 		switch {
+		case sidecarOf(o) != "":
+			return notApplicable(fmt.Sprintf("A sidecar (%s) takes the connections of an observed pod and chooses an endpoint for each request.", sidecarOf(o)))
 		case c.Closed > 0:
 			return pass(fmt.Sprintf("%s of pod %s ended in %s, so that others are chosen.", plural(c.Closed, "connection"), o.Pod, figure.Lasting(looked)), evidence)
 		case c.OpenPeak >= endpoints:

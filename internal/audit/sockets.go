@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
@@ -103,6 +104,20 @@ func counter(o PodObservation, name string) (c kernelCount, known bool) {
 	}
 	value, known := o.Observation.Counters[name]
 	return kernelCount{value: value, since: "since the pod was made"}, known
+}
+
+// sidecarOf names the mesh whose sidecar takes a pod's outgoing connections, by the port on which the sidecar listens for them.
+// Empty: none is known to.
+func sidecarOf(o PodObservation) string {
+	for _, sidecar := range []struct {
+		port int
+		mesh string
+	}{{15001, "Istio"}, {4140, "Linkerd"}} {
+		if slices.Contains(o.Observation.ListeningPorts, sidecar.port) {
+			return sidecar.mesh
+		}
+	}
+	return ""
 }
 
 // noCounter is the judgement where the kernel, or the observer, does not tell a counter.
