@@ -103,7 +103,10 @@ func kinds() map[string]Input {
 		return in
 	}
 	unasked := healthy(protocolHTTP)
-	unasked.Observations, unasked.Unobserved = nil, true
+	unasked.Observations, unasked.Unobserved, unasked.History = nil, true, growing(time.Hour, -1, -1, -1, -1)
+	for i := range unasked.Probes {
+		unasked.Probes[i].Result.Measurements.Identity = new(translated())
+	}
 	server := healthy(protocolHTTPS)
 	server.Observations, server.ServerOnly, server.History = nil, true, nil
 	return map[string]Input{

@@ -26,8 +26,8 @@ func pastKnee() Rule {
 }
 
 func judgePastKnee(in Input) judgement {
-	if in.ServerOnly {
-		return notApplicable("The policy names no workload in `from` whose connections could be counted.")
+	if j, none := notObserved(in); none && j.result == NotApplicable {
+		return j
 	}
 	return perFigures(in, parallelSource(), func(_ ProbeResult, m *result.Parallel) judgement {
 		if len(m.Levels) == 0 {

@@ -34,8 +34,7 @@ func portGrowth() Rule {
 }
 
 func judgePortGrowth(in Input) judgement {
-	if in.ServerOnly {
-		j, _ := notObserved(in)
+	if j, none := notObserved(in); none && j.result == NotApplicable {
 		return j
 	}
 	limit, whose := portWarningPercent, "CP401"

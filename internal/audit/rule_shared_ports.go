@@ -77,8 +77,7 @@ func sourceTranslation() Rule {
 }
 
 func judgeSourceTranslation(in Input) judgement {
-	if in.ServerOnly {
-		j, _ := notObserved(in)
+	if j, none := notObserved(in); none && j.result == NotApplicable {
 		return j
 	}
 	return perFigures(in, identitySource(), func(_ ProbeResult, i *result.Identity) judgement {
