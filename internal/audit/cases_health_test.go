@@ -105,6 +105,7 @@ func healthCases() []ruleCase {
 
 		{rule: "CP811", name: "kubernetes#90854", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 45, "Tcp.ActiveOpens": 900})),
 			want: Fail, severity: Warning, message: "Pod a sent 45 SYNs again for 900 connections that it began, to anywhere, since the observer began to look"},
+		{rule: "CP811", name: "CP102 finds it too", in: observing(http(probe(handshakeOf(10, 3))), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 45, "Tcp.ActiveOpens": 900})), want: Fail, severity: Info, message: "CP102"},
 		{rule: "CP811", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 1, "Tcp.ActiveOpens": 40})), want: Fail, severity: Info, message: "too few to tell"},
 		{rule: "CP811", name: "rare", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 2, "Tcp.ActiveOpens": 90000})), want: Pass},
 		{rule: "CP811", name: "a destination that never answers", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 600, "Tcp.ActiveOpens": 100})), want: Fail, severity: Warning},

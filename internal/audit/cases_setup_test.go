@@ -11,8 +11,10 @@ func setupCases() []ruleCase {
 	return []ruleCase{
 		{rule: "CP101", name: "new connections are measurably slower", in: http(probe(handshakeOf(62, 0), reuseOf(60))),
 			want: Fail, severity: Info, message: "From node n1: Set-up is 62 % of a small transaction on a new connection: it takes 210 µs, and 80 µs"},
-		{rule: "CP101", name: "new connections are measurably slower, and many are opened", in: with(http(probe(handshakeOf(62, 0), reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 1200, 1190, 20)) }),
+		{rule: "CP101", name: "new connections are measurably slower, and many are opened", in: with(http(probe(handshakeOf(62, 0), reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 300, 240, 4)) }),
 			want: Fail, severity: Warning},
+		{rule: "CP101", name: "the client throws connections away", in: with(http(probe(handshakeOf(62, 0), reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 1200, 1190, 20)) }),
+			want: Fail, severity: Info, message: "CP204 says who pays for it."},
 		{rule: "CP101", name: "server keeps nothing", in: http(probe(handshakeOf(62, 0), closed(result.CloseAnnounced))),
 			want: Fail, severity: Info, message: "keeps no connection that could be reused"},
 		{rule: "CP101", name: "an objective is another rule's", in: with(http(probe(handshakeOf(30, 0), reuseOf(60))), func(in *Input) { in.Objectives.SetupSharePercent = new(25) }),

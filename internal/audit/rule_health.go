@@ -210,6 +210,9 @@ func judgeRepeatedSYNs(in Input) judgement {
 		// One connection may repeat its SYN several times.
 		switch rarityOf(min(repeated.value, all.value), all.value) {
 		case common:
+			if judgeDroppedSYN(in).result == Fail { // one warning for one cause
+				return fail(Info, seen+". CP102 says more of those to this link.", evidence, 0)
+			}
 			return fail(Warning, seen+".", evidence, 0)
 		case tooFewTrials:
 			return fail(Info, seen+", too few to tell whether more than one in a hundred have to.", evidence, 0)

@@ -78,8 +78,11 @@ func judgeWhatReuseSaves(in Input, p ProbeResult, seen string, evidence map[stri
 	evidence["reusedP50Microseconds"] = fmt.Sprintf("%.0f", r.ReusedMicroseconds.P50)
 	seen = fmt.Sprintf("%s: it takes %s, and %s on a connection that is there already (medians; their 95 %% intervals lie apart).",
 		seen, figure.Microseconds(r.NewMicroseconds.P50), figure.Microseconds(r.ReusedMicroseconds.P50))
-	if !rateKnown {
+	switch {
+	case !rateKnown:
 		return fail(Info, seen+howOften, evidence, 0)
+	case judgeClientDoesNotReuse(in).result == Fail: // one warning for one cause
+		return fail(Info, seen+" CP204 says who pays for it.", evidence, 0)
 	}
 	return fail(Warning, seen, evidence, 0)
 }
