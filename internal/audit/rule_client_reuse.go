@@ -66,7 +66,7 @@ func judgeClientDoesNotReuse(in Input) judgement {
 func judgeSharing(in Input, o PodObservation, answers string) judgement {
 	// A TLS handshake looks like a request and its answer.
 	if e, known := endedOf(o, in.Addresses); known && in.Protocol == protocolHTTP {
-		if j, told := judgeRequestsCarried(o, e, answers); told {
+		if j, told := judgeRequestsCarried(o, e, poolOverflows(o, in.Addresses), answers); told {
 			return j
 		}
 	}
@@ -117,8 +117,9 @@ func (e ended) unshared() bool { return provenAbove(e.single, e.closed, majority
 // like ten.
 const sharedExchanges = 10
 
-// judgeRequestsCarried judges one pod by how many requests its connections carried, if that tells.
-func judgeRequestsCarried(o PodObservation, e ended, answers string) (j judgement, told bool) {
+// judgeRequestsCarried judges one pod by how many requests its connections carried, if that tells. A pool that overflows
+// throws away most of them too, and others not.
+func judgeRequestsCarried(o PodObservation, e ended, overflow bool, answers string) (j judgement, told bool) {
 	evidence := map[string]string{
 		"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10),
 		"closedHere": strconv.FormatInt(e.closedHere, 10), "singleExchange": strconv.FormatInt(e.single, 10),
@@ -130,6 +131,8 @@ func judgeRequestsCarried(o PodObservation, e ended, answers string) (j judgemen
 		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds)), true
 	case e.openedPerSecond < rarelyPerSecond:
 		return pass(seen+".", evidence), true
+	case e.unshared() && overflow:
+		return pass(fmt.Sprintf("%s, and only %s: the client has a pool, which keeps fewer than it needs. CP209 says more.", seen, carried), evidence), true
 	case e.unshared() && provenAbove(e.closedHere, e.closed, majority):
 		return fail(Warning, fmt.Sprintf("%s, and %s. The client closed %s itself, although the server answers %s on one connection.",
 			seen, carried, figure.Count(int(e.closedHere)), answers), evidence, cureClientCloses), true

@@ -62,8 +62,8 @@ func judgeListeners(o PodObservation) judgement {
 	}
 	evidence := map[string]string{"pod": o.Pod, "range": strings.Join(strings.Fields(rangeText), "-"), "reserved": reserved.String()}
 	if len(atRisk) == 0 {
-		return pass(fmt.Sprintf("None of the %s listening ports of pod %s may be chosen by connect().",
-			figure.Count(len(o.Observation.ListeningPorts)), o.Pod), evidence)
+		return pass(fmt.Sprintf("Pod %s listens on %s, none of which connect() may choose.",
+			o.Pod, plural(int64(len(o.Observation.ListeningPorts)), "port")), evidence)
 	}
 	taken := ports.NewSet(atRisk...).String()
 	evidence["listening"] = taken

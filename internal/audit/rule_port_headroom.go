@@ -84,9 +84,14 @@ func portUseInWords(use PortUse) (seen string, evidence map[string]string) {
 		"portsHeld": strconv.Itoa(use.InUsePeak), "portsAvailable": strconv.Itoa(use.Available),
 		"timeWait": strconv.Itoa(use.TimeWait), "percent": strconv.Itoa(int(use.percent())),
 	}
-	seen = fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards %s, %s of them in TIME_WAIT",
-		use.Pod, figure.Count(use.InUsePeak), figure.Count(use.Available), figure.PercentDown(use.InUsePeak, use.Available),
-		use.Address, figure.Count(use.TimeWait))
+	seen = fmt.Sprintf("Pod %s held %s of %s local ports (%s) towards %s",
+		use.Pod, figure.Count(use.InUsePeak), figure.Count(use.Available), figure.PercentDown(use.InUsePeak, use.Available), use.Address)
+	if use.InUse == use.InUsePeak {
+		seen += fmt.Sprintf(", %s of them in TIME_WAIT", figure.Count(use.TimeWait))
+	} else {
+		evidence["portsHeldNow"] = strconv.Itoa(use.InUse)
+		seen += fmt.Sprintf(" at the peak of five minutes; now %s, %s of them in TIME_WAIT", figure.Count(use.InUse), figure.Count(use.TimeWait))
+	}
 	if use.OpensPerSecond != nil {
 		evidence["connectionsPerSecond"] = figure.Rate(*use.OpensPerSecond)
 		seen += fmt.Sprintf(", and opened %s connections a second", figure.Rate(*use.OpensPerSecond))
