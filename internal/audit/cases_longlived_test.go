@@ -167,6 +167,9 @@ func longLivedCases() []ruleCase {
 		{rule: "CP507", name: "as they are made", in: pushing(result.Push{Streaming: way(1e3, 200, plainly), LongPolling: &result.PushWay{Meta: result.Meta{Outcome: result.Unsupported, Cause: "status 404"}}}), want: Pass},
 		{rule: "CP507", name: "one failed", in: pushing(result.Push{Streaming: way(1e3, 200, plainly), LongPolling: &result.PushWay{Meta: failed()}}), want: Unknown},
 		{rule: "CP507", name: "too few messages", in: pushing(result.Push{Streaming: way(1e3, 200, func(w *result.PushWay) { w.Buffered = nil })}), want: Unknown},
+		{rule: "CP507", name: "nothing is offered", in: link(func(m *result.Measurements) {
+			m.Push = &result.Push{Meta: result.Meta{Outcome: result.Unsupported, Cause: "it answered with status 404"}}
+		}), want: NotApplicable, message: "status 404"},
 		{rule: "CP507", name: "polling alone", in: pushing(result.Push{Polling: way(1e6, 900, plainly)}), want: NotApplicable},
 		{rule: "CP507", name: "not asked for", in: http(probe()), want: NotApplicable},
 

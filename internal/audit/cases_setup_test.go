@@ -155,6 +155,7 @@ func setupCases() []ruleCase {
 		{rule: "CP106", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
 		{rule: "CP106", name: "the target is an address", in: http(probe(names(10, 0))), want: NotApplicable, message: "an address"},
 
+		{rule: "CP107", name: "the name stands in a file", in: named(probe(result.DNS{Meta: unsupported()})), want: NotApplicable, message: "No name server is asked"},
 		{rule: "CP107", name: "two of 600 lost, 5 s each", in: named(probe(names(2, 2))), want: Fail, severity: Warning,
 			message: "2 of 600 DNS queries got no answer in time; the slowest resolution took 5.01 s. A client waits 5 seconds for each"},
 		{rule: "CP107", name: "none lost", in: named(probe(names(2, 0))), want: Pass, message: "fewer than 0.5 % are lost"},

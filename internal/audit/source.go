@@ -58,7 +58,7 @@ type source[T any] struct {
 const overHTTP1 = "It takes HTTP/1 requests to tell, and this link's protocol is another."
 
 func dnsSource() source[result.DNS] {
-	return source[result.DNS]{name: needDNS, of: func(m *result.Measurements) *result.DNS { return m.DNS }}
+	return source[result.DNS]{name: needDNS, of: func(m *result.Measurements) *result.DNS { return m.DNS }, moot: nobodyAsked}
 }
 
 func handshakeSource() source[result.Handshake] {
@@ -147,6 +147,11 @@ func perFigures[T any](in Input, s source[T], judge func(ProbeResult, *T) judgem
 		}
 		return judge(p, figures)
 	})
+}
+
+// nobodyAsked says that no query can be wasted or lost where none is sent.
+func nobodyAsked(_ Input, p ProbeResult) string {
+	return fmt.Sprintf("No name server is asked: %s.", p.Result.Measurements.DNS.Cause)
 }
 
 // keepsNone says that nothing can be judged of kept connections where the server keeps none.
