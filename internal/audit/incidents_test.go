@@ -118,6 +118,26 @@ func incidents() []incident {
 				c.Keepalive, c.IdleSeconds = result.Keepalive{NotArmed: 10}, &result.Quantiles{P50: 20, P99: 600}
 			})
 		}, want: []string{"CP501"}, cure: "Arm TCP keepalive below the cut-off"},
+		{name: "istio/istio#16572, Kong#9169: an NLB resets what was silent for 350 s", protocol: "TCP", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 333, 367, new(true)) })
+			everyPool(in, 0.1, func(c *result.Connections) {
+				c.Keepalive, c.IdleSeconds = result.Keepalive{NotArmed: 10}, &result.Quantiles{P50: 20, P99: 600}
+			})
+		}, want: []string{"CP501"}, cure: "Arm TCP keepalive below the cut-off"},
+		{name: "istio/istio#41328: 503 from a sidecar that keeps connections for longer than Node.js", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) {
+				m.Idle, m.Identity.Via = survived(1000), []string{"server: istio-envoy"}
+				m.Reuse.KeepAliveHeader = &result.KeepAliveHeader{TimeoutSeconds: new(5)}
+			})
+			for i := range in.Probes {
+				in.Probes[i].Result.Statuses = map[string]int{"200": 1396, "503": 4}
+			}
+		}, want: []string{"CP205", "CP208"}, cure: "Raise the server's idle time above that of the proxy before it"},
+		{name: "kubernetes/kubernetes#90854: some connects of the workload take a second", change: func(in *Input) {
+			for i, o := range in.Observations {
+				in.Observations[i] = counting(o, map[string]int64{"TcpExt.TCPSynRetrans": 31})
+			}
+		}, want: []string{"CP811"}, cure: "Find out where to"},
 		{name: "an NLB with TLS cuts at 350 s whatever keepalive does", protocol: protocolHTTPS, change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 333, 367, new(false)) })
 			for i, o := range in.Observations {
