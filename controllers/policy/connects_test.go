@@ -59,7 +59,7 @@ func TestPooledConnectsAreBoundedAndAge(t *testing.T) {
 	if last := pool.Results[len(pool.Results)-1]; len(pool.Results) != resultsPooled || last.Connects != 2*resultsPooled {
 		t.Errorf("%d results, the newest of %d connects", len(pool.Results), last.Connects)
 	}
-	if old := pooled(pool, "n1", *connecting(7, 0), begin.Add(25*time.Hour)); len(old.Results) != 1 {
+	if old := pooled(pool, "n1", *connecting(7, 0), begin.Add(25*time.Hour+2*resultsPooled*time.Minute)); len(old.Results) != 1 {
 		t.Errorf("%d results after a day", len(old.Results))
 	}
 	tighter := connecting(7, 3)
