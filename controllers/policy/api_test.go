@@ -599,9 +599,13 @@ func restarted(t *testing.T, c *cluster, stop func(), forgets *atomic.Bool, port
 	silent.finishWith(t, idle, silence(350))
 	stopNew = c.startManager(t, forgets, port)
 	silent.waitForSilence(t, "p", 350)
-	if run := silent.policy(t, "p").Status.Links[0].IdleRun; len(run.Pods) != 1 || run.Pods[0].UID != string(idle.UID) || run.Phase != v1alpha1.RunFinished {
-		t.Errorf("the run of idle is %+v", run)
-	}
+	eventually(t, func() string { // the status is written after the report
+		run := silent.policy(t, "p").Status.Links[0].IdleRun
+		if len(run.Pods) != 1 || run.Pods[0].UID != string(idle.UID) || run.Phase != v1alpha1.RunFinished {
+			return fmt.Sprintf("the run of idle is %+v", run)
+		}
+		return ""
+	})
 	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	run := s.policy(t, "p").Status.Links[0].Run
 	if run.Phase != v1alpha1.RunFinished || len(run.Pods) != 1 || run.Pods[0].UID != string(pod.UID) || run.Pods[0].Outcome != "measured" {
