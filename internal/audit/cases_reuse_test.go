@@ -10,6 +10,10 @@ func reuseCases() []ruleCase {
 		{rule: "CP201", name: "HTTP/1.0", in: http(probe(closed(result.CloseHTTP10))), want: NotApplicable, message: "CP203"},
 		{rule: "CP201", name: "not found out", in: http(probe(result.Reuse{Meta: measured()})), want: Unknown},
 
+		{rule: "CP201", name: "few connections are opened", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Fail, severity: Info},
+		{rule: "CP202", name: "a costly set-up, and no end of the connection", in: http(probe(with(reuseOf(400), func(r *result.Reuse) { r.NewMicroseconds = distribution(12e3, 13e3, 14e3) }))),
+			want: Pass, message: "set-ups cost 27.1 % of the time at the most. The probe's limits ended it, not the server."},
+		{rule: "CP203", name: "few connections are opened", in: with(http(probe(closed(result.CloseHTTP10))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Fail, severity: Info},
 		{rule: "CP202", name: "after four requests", in: http(probe(closedAfter(4, result.CloseAnnounced))), want: Fail, severity: Warning,
 			message: "A connection carried 4 requests, so that set-ups cost 28.9 % of the time"},
 		{rule: "CP202", name: "unannounced after many", in: http(probe(closedAfter(1000, result.CloseUnannounced))), want: Fail, severity: Warning,
