@@ -367,7 +367,7 @@ type AuditSpec struct {
 	// disable names rules that are not judged for this policy, for example CP201. The report says so.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:Pattern=`^CP[0-9]{3}$`
 	// +kubebuilder:validation:items:MaxLength=5
 	Disable []string `json:"disable,omitempty"`
@@ -375,7 +375,7 @@ type AuditSpec struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=rule
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=128
 	Severities []RuleSeverity `json:"severities,omitempty"`
 	// rules are conditions of your own on what is measured, in the Common Expression Language (https://cel.dev). The
 	// condition of Ready says which of them cannot be understood, and why; all else goes on.

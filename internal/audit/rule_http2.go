@@ -56,7 +56,7 @@ func judgeAgeless(in Input) judgement {
 	case aged != "":
 		return pass(aged, nil)
 	}
-	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+	return perUse(in, func(o PodObservation, _ result.Destination, c *result.Connections) judgement {
 		endpoints, looked := *in.ReadyEndpoints, o.Observation.UptimeSeconds
 		evidence := map[string]string{"pod": o.Pod, "openPeak": strconv.Itoa(c.OpenPeak), "closed": strconv.FormatInt(c.Closed, 10),
 			"readyEndpoints": strconv.Itoa(endpoints), "lookedSeconds": fmt.Sprintf("%.0f", looked)}
