@@ -29,7 +29,7 @@ func benchConnect(ctx context.Context, s *stand) ([]figures.Figure, error) {
 	if err := s.bed.Server.Sysctl("net.core.somaxconn", strconv.Itoa(connectQueue)); err != nil {
 		return nil, err
 	}
-	server, err := s.bed.Server.StartReady(ctx, s.yardstick("answer"), bed.ServerAddress, serverPort)
+	server, err := s.bed.Server.StartReady(ctx, s.yardstick("take"), bed.ServerAddress, serverPort)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time
 	if err != nil {
 		return nil, 0, &Error{Op: "connect", Err: err}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err := openSocket(family)
 	if err != nil {
 		return nil, 0, &Error{Op: "socket", Err: err}
 	}
@@ -97,11 +97,12 @@ func (c *Conn) connect(ctx context.Context, address unix.Sockaddr) (time.Duratio
 	if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return 0, err
 	}
+	to := newEndpoint(address)
 	begin := time.Now()
-	err := unix.Connect(c.fd, address)
+	err := to.connect(c.fd)
 	if errors.Is(err, unix.EINPROGRESS) {
 		// On one machine the answer is often there already, and asking once more is cheaper than a poll and SO_ERROR.
-		err = unix.Connect(c.fd, address)
+		err = to.connect(c.fd)
 	}
 	switch {
 	case err == nil:
@@ -237,8 +238,7 @@ func (c *Conn) Info() (tcpinfo.Info, error) {
 // Close closes the connection. Whichever end closes first is left with TIME_WAIT; neither is if data arrived that was not
 // read, since the kernel then resets the connection.
 func (c *Conn) Close() {
-	// The error of close() on a socket says nothing that a caller could act on.
-	_ = unix.Close(c.fd)
+	closeSocket(c.fd)
 }
 
 // LocalAddress is the address and port that the kernel chose for this end.
