@@ -22,8 +22,6 @@ const (
 	maximumLinkName       = 20
 	maximumPolicyName     = 40
 	unnamedPolicy         = "discovered"
-	httpPortName          = "http"
-	appProtocolHTTP       = "http"
 	commentColumns        = 110
 	observerPodsByDefault = 2
 )
@@ -98,18 +96,22 @@ func newLink(d Destination, namespace string, others []v1alpha1.Link) v1alpha1.L
 	return v1alpha1.Link{Name: unused(nameOf(d.Service.Name, maximumLinkName), others), Service: reference, Protocol: protocolOf(d.Port)}
 }
 
-// protocolOf is what a Service says about its port: by appProtocol, or else by its name.
+// protocolOf is what a Service says about its port: by appProtocol, or else by the part of its name before the first '-',
+// as meshes read it. What is over TLS is TCP to a policy until somebody says which authorities to trust.
 func protocolOf(port *corev1.ServicePort) v1alpha1.Protocol {
-	said := port.Name
+	said, _, _ := strings.Cut(port.Name, "-")
 	if port.AppProtocol != nil {
-		said = *port.AppProtocol
-		if said == appProtocolHTTP {
-			return v1alpha1.ProtocolHTTP
-		}
-		return v1alpha1.ProtocolTCP
+		said = strings.TrimPrefix(*port.AppProtocol, "kubernetes.io/")
 	}
-	if said == httpPortName || strings.HasPrefix(said, httpPortName+"-") {
+	switch said {
+	case "http":
 		return v1alpha1.ProtocolHTTP
+	case "h2c", "http2":
+		return v1alpha1.ProtocolHTTP2
+	case "grpc":
+		return v1alpha1.ProtocolGRPC
+	case "ws":
+		return v1alpha1.ProtocolWebSocket
 	}
 	return v1alpha1.ProtocolTCP
 }
