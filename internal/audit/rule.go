@@ -1,5 +1,7 @@
 package audit
 
+import "github.com/connpolicy/connpolicy/internal/clip"
+
 // Rule is a named judgement. Its texts are for people; its id never changes its meaning.
 type Rule struct {
 	// ID is stable: CP and three digits. The first digit is the category.
@@ -60,25 +62,12 @@ type judgement struct {
 
 func (r Rule) verdict(in Input) Verdict {
 	j := r.judge(in)
-	v := Verdict{Rule: r.ID, Title: r.Title, Result: j.result, Message: clip(j.message), Evidence: j.evidence}
+	v := Verdict{Rule: r.ID, Title: r.Title, Result: j.result, Message: clip.To(j.message, textBytes), Evidence: j.evidence}
 	if j.result == Fail {
-		v.Severity, v.Cure = j.severity, clip(r.Cures[j.cure])
+		v.Severity, v.Cure = j.severity, clip.To(r.Cures[j.cure], textBytes)
 	}
 	return v
 }
 
 // textBytes is how long a message or a cure may be in a ConnectionReport.
 const textBytes = 512
-
-// clip shortens a text that names very long pods or nodes.
-func clip(text string) string {
-	const ellipsis = "…"
-	if len(text) <= textBytes {
-		return text
-	}
-	cut := textBytes - len(ellipsis)
-	for cut > 0 && text[cut]&0xC0 == 0x80 { // not inside a UTF-8 sequence
-		cut--
-	}
-	return text[:cut] + ellipsis
-}
