@@ -17,6 +17,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/vantage"
+	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -25,10 +26,10 @@ import (
 func TestProtocols(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, nil)
-	signed := newAuthority(t)
+	signed := nstest.NewAuthority(t)
 	p.create(
-		signed.configMap("trusted"), newAuthority(t).configMap("others"),
-		signed.secret(t, "secure", "secure."+p.namespace+".svc"),
+		trusted(signed, "trusted"), trusted(nstest.NewAuthority(t), "others"),
+		certified(t, signed, "secure", "secure."+p.namespace+".svc"),
 		secureServer(), secureService(), quietClient(),
 	)
 	link := func(name string, protocol v1alpha1.Protocol, path, authorities string) v1alpha1.Link {

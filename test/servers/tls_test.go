@@ -1,26 +1,19 @@
 package servers_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// certificate is one that signs itself, for the server's addresses, in files of its own.
+// certificate is one for the server's addresses, in files of its own.
 type certificate struct {
 	// certificate and key are files of PEM, both holds the two.
 	certificate, key, both string
@@ -30,39 +23,18 @@ type certificate struct {
 
 func newCertificate(t *testing.T) certificate {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "server"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		IPAddresses: []net.IP{net.ParseIP(nstest.ServerAddress), net.ParseIP(nstest.ServerAddressIPv6)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificatePEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	keyPEM := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	authority := nstest.NewAuthority(t)
+	pair := authority.Sign(t, func(c *x509.Certificate) {
+		c.IPAddresses = []net.IP{net.ParseIP(nstest.ServerAddress), net.ParseIP(nstest.ServerAddressIPv6)}
+	})
+	public, private := nstest.PEM(t, pair)
 	place := folder(t)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
 	return certificate{
-		certificate: write(t, place, "certificate.pem", certificatePEM),
-		key:         write(t, place, "key.pem", keyPEM),
-		both:        write(t, place, "both.pem", certificatePEM+keyPEM),
-		pair:        tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private},
-		trust:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		certificate: write(t, place, "certificate.pem", string(public)),
+		key:         write(t, place, "key.pem", string(private)),
+		both:        write(t, place, "both.pem", string(public)+string(private)),
+		pair:        pair,
+		trust:       &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS12},
 	}
 }
 
