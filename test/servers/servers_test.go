@@ -40,6 +40,8 @@ type asked struct {
 	tls      *tls.Config
 	limits   budget.Limits
 	measure  []string
+	// pushPaths say where the ways of telling news are.
+	pushPaths map[string]string
 }
 
 // quick are limits that let a test see much in little time.
@@ -57,7 +59,7 @@ func probe(t *testing.T, pair *nstest.Pair, a asked) result.Result {
 	var r result.Result
 	pair.InClient(t, func() {
 		r, err = runner.Run(t.Context(), runner.Config{
-			Target: parsed, Family: target.AnyFamily, Limits: a.limits, Measure: a.measure, TLS: a.tls,
+			Target: parsed, Family: target.AnyFamily, Limits: a.limits, Measure: a.measure, TLS: a.tls, PushPaths: a.pushPaths,
 			UserAgent: "connpolicy-probe/test", Proc: procnet.New("/proc"), Log: t.Logf,
 		})
 	})
