@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"time"
 
 	"github.com/connpolicy/connpolicy/internal/ports"
@@ -25,6 +26,13 @@ func masqueraded(yes *bool) Input {
 	return link(func(m *result.Measurements) {
 		m.Identity = &result.Identity{Meta: measured(), ClientLocal: "198.18.1.7:40312", ServerRemote: "198.18.0.2:1025", SourceTranslated: yes}
 	})
+}
+
+// odd is a pod that holds so many ports towards the link with the parity that connect() takes last.
+func odd(ports int, o PodObservation) PodObservation {
+	o = using(o, asItIs)
+	o.Observation.Destinations[0].PortsOfOtherParity = &ports
+	return o
 }
 
 // widened is a pod with the widest range of local ports.
@@ -212,5 +220,23 @@ func portCases() []ruleCase {
 		}), want: NotApplicable},
 		{rule: "CP412", name: "no objective", in: with(http(), func(in *Input) { in.Observations = seen(pod("a", 8000, 7900, 130)) }), want: NotApplicable},
 		{rule: "CP412", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly, in.Objectives.PortUtilizationPercent = true, new(25) }), want: NotApplicable},
+
+		{rule: "CP413", name: "all are bound", in: observing(http(), odd(3000, pod("a", 3000, 2900, 50))),
+			want: Fail, severity: Warning, message: "3,000 of them with the parity that connect() takes last: they are bound before they connect. Such ports are taken from all destinations, 3,000 of 28,232 (10.6 %)"},
+		{rule: "CP413", name: "bound to other destinations too", in: observing(http(), with(odd(200, pod("a", 200, 100, 3)), func(o *PodObservation) {
+			o.Observation.OtherDestinations = &result.Destination{Address: result.OtherDestinations, PortsInUse: 9000, PortsOfOtherParity: new(9000)}
+		})), want: Fail, severity: Warning, message: "9,200 of 28,232"},
+		{rule: "CP413", name: "a small pool is bound", in: observing(http(), odd(12, pod("a", 12, 0, 0.1))), want: Fail, severity: Info, message: "12 of 28,232"},
+		{rule: "CP413", name: "most are bound", in: observing(http(), odd(2000, pod("a", 3000, 2900, 50))), want: Fail, severity: Warning},
+		{rule: "CP413", name: "none is bound", in: observing(http(), odd(0, pod("a", 14000, 13900, 233))), want: Pass, message: "0 of them"},
+		{rule: "CP413", name: "a single one is", in: observing(http(), odd(1, pod("a", 100, 90, 2))), want: Pass},
+		{rule: "CP413", name: "without regard to parity", in: observing(http(), odd(1510, pod("a", 3000, 2900, 50))), want: Unknown, message: "without regard to parity"},
+		{rule: "CP413", name: "too few to tell", in: observing(http(), odd(3, pod("a", 3, 0, 0.1))), want: Unknown},
+		{rule: "CP413", name: "enough for one pod and not for twenty", in: observing(http(), slices.Repeat(seen(odd(6, pod("a", 6, 0, 0.1))), 20)...), want: Unknown},
+		{rule: "CP413", name: "an old observer", in: observing(http(), using(pod("a", 20, 0, 1), asItIs)), want: Unknown, message: "older version"},
+		{rule: "CP413", name: "the range was not read", in: observing(http(), odd(20, unread(pod("a", 20, 0, 0)))), want: Unknown, message: "could not be read"},
+		{rule: "CP413", name: "more than half are held", in: observing(http(), odd(900, pod("a", 15000, 14900, 250))), want: NotApplicable, message: "both parities"},
+		{rule: "CP413", name: "no port is held", in: observing(http(), odd(0, pod("a", 0, 0, 0))), want: NotApplicable},
+		{rule: "CP413", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 	}
 }

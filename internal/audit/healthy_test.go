@@ -51,6 +51,7 @@ func healthy(protocol string) Input {
 	}
 	for _, name := range []string{"a", "b"} {
 		o := serving(using(pod(name, 12, 2, 0.13), func(*result.Connections) {}), "0.0.0.0:8080", 0, 4096)
+		o.Observation.Destinations[0].PortsOfOtherParity = new(0)
 		o.Observation.Sysctls[sysctlReceiveBuffer] = "4096\t131072\t6291456"
 		in.Observations = append(in.Observations, o)
 	}

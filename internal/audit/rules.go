@@ -51,6 +51,7 @@ func portRules() []Rule {
 		loweredFinTimeout(),
 		skippedTimeWait(),
 		portObjective(),
+		boundSource(),
 	}
 }
 

@@ -59,6 +59,14 @@ func (r *reader) ports(byAddress map[string]*result.Destination) {
 	count(result.MetricPortsInUse, func(d *result.Destination) *int { return &d.PortsInUse })
 	count(result.MetricPortsInUsePeak, func(d *result.Destination) *int { return &d.PortsInUsePeak })
 	count(result.MetricTimeWait, func(d *result.Destination) *int { return &d.TimeWait })
+	r.eachDestination(byAddress, result.MetricPortsOfOtherParity, "", func(d *result.Destination, _ string, v float64) {
+		other := int(r.whole(result.MetricPortsOfOtherParity, v))
+		if other > d.PortsInUse {
+			r.fail(result.MetricPortsOfOtherParity, fmt.Errorf("%d of %d ports", other, d.PortsInUse))
+			return
+		}
+		d.PortsOfOtherParity = &other
+	})
 	r.eachDestination(byAddress, result.MetricDestinationOpensPerSecond, "",
 		func(d *result.Destination, _ string, v float64) { d.OpensPerSecond = &v })
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(header + result.MetricOpenPeak + "{destination=\"other\"} 1e300\n"))
+	f.Add([]byte(header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 3\n" +
+		result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen, err := Parse(bytes.NewReader(data))
 		if err != nil {
@@ -111,6 +114,9 @@ func FuzzParse(f *testing.F) {
 		for _, d := range seen.Destinations {
 			if _, err := netip.ParseAddrPort(d.Address); err != nil || d.PortsInUse < 0 || d.TimeWait < 0 {
 				t.Errorf("destination %+v", d)
+			}
+			if other := d.PortsOfOtherParity; other != nil && (*other < 0 || *other > d.PortsInUse) {
+				t.Errorf("%d of %d ports", *other, d.PortsInUse)
 			}
 		}
 		// What can be encoded holds neither NaN nor infinities.
@@ -131,6 +137,8 @@ func TestParseRefusesStrangers(t *testing.T) {
 		"no number":              header + result.MetricUptimeSeconds + " NaN\n",
 		"an endless number":      header + result.MetricOpensPerSecond + " +Inf\n",
 		"two values":             header + result.MetricOpensPerSecond + " 1\n" + result.MetricOpensPerSecond + "{a=\"b\"} 1\n",
+		"more ports of a kind than there are": header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 1\n" +
+			result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n",
 		"a destination in words": header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
 		"an address in words":    header + result.MetricListenQueue + "{address=\"here\"} 1\n",
 		"a state that is none":   header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
@@ -164,6 +172,17 @@ func TestUnknownIsNotZero(t *testing.T) {
 	}
 	if seen.PortsAvailable != nil || seen.OpensPerSecond != nil {
 		t.Errorf("figures that nobody sent: %+v", seen)
+	}
+	held := header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 3\n"
+	for text, want := range map[string]*int{
+		held: nil,
+		held + result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 0\n": new(0),
+		held + result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n": new(2),
+	} {
+		seen, err := Parse(strings.NewReader(text))
+		if err != nil || len(seen.Destinations) != 1 || !reflect.DeepEqual(seen.Destinations[0].PortsOfOtherParity, want) {
+			t.Errorf("%s: %+v, %v", text, seen.Destinations, err)
+		}
 	}
 }
 

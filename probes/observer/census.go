@@ -2,8 +2,6 @@ package observer
 
 import (
 	"time"
-
-	"github.com/connpolicy/connpolicy/probes/procnet"
 )
 
 // timeWaitLength is how long Linux keeps TIME_WAIT (include/net/tcp.h, TCP_TIMEWAIT_LEN).
@@ -27,8 +25,13 @@ type account struct {
 }
 
 // takeCensus counts the remainders of connections, and with them the local ports held.
-func (l *ledger) takeCensus(seen *look, chosen *procnet.PortRange) {
-	l.eachGroup(func(g *group) { g.ports.held, g.ports.timeWait = g.now.full, 0 })
+func (l *ledger) takeCensus(seen *look, chosen *chosenPorts) {
+	l.eachGroup(func(g *group) { g.ports.held, g.ports.timeWait, g.ports.otherParity = g.now.full, 0, 0 })
+	for _, c := range l.connections {
+		if c.look == l.looks && chosen.triedLast(c.localPort) {
+			c.group.ports.otherParity++
+		}
+	}
 	kept := l.accountsSince(seen.at.Add(-edge))
 	l.timeWaitUnknown = 0
 	for _, r := range seen.remainders {
@@ -49,6 +52,9 @@ func (l *ledger) takeCensus(seen *look, chosen *procnet.PortRange) {
 		if r.timeWait {
 			g.ports.timeWait++
 		}
+		if chosen.triedLast(r.localPort) {
+			g.ports.otherParity++
+		}
 		if !counted && seen.endsTold && !seen.last && !l.censusAt.IsZero() && r.timeWait && r.age < toldWithin {
 			// Its end may be told in a moment; the next census counts it if not.
 			continue
@@ -60,6 +66,7 @@ func (l *ledger) takeCensus(seen *look, chosen *procnet.PortRange) {
 	}
 	l.eachGroup(func(g *group) {
 		g.ports.remember(seen.at)
+		g.ports.noteParity(chosen)
 		g.opens.update(seen.at, g.total.opened, l.censusAt)
 	})
 	l.accounts, l.censusAt, l.widest = kept, seen.at, 0

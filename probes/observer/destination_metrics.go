@@ -22,6 +22,8 @@ func destinationMetrics() []destinationMetric {
 			func(d result.Destination) *float64 { return asFloat(&d.PortsInUsePeak) }},
 		{result.MetricTimeWait, gauge, "Local ports held towards a destination in TIME_WAIT.",
 			func(d result.Destination) *float64 { return asFloat(&d.TimeWait) }},
+		{result.MetricPortsOfOtherParity, gauge, "Local ports held towards a destination that connect() would take last: most come from a bind() before it.",
+			func(d result.Destination) *float64 { return asFloat(d.PortsOfOtherParity) }},
 		{result.MetricDestinationOpensPerSecond, gauge, "Connections opened to a destination per second over the last window.",
 			func(d result.Destination) *float64 { return d.OpensPerSecond }},
 		ofConnections(result.MetricOpen, gauge, "Connections established now, or closed by the peer alone.",

@@ -8,7 +8,8 @@ const peakPeriod = 5 * time.Minute
 // portUse is the local ports that a group held at the last census, and before.
 type portUse struct {
 	held, timeWait int
-	history        []heldPorts
+	parity
+	history []heldPorts
 }
 
 type heldPorts struct {

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/connpolicy/connpolicy/probes/procnet"
 	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
@@ -90,9 +89,9 @@ func newLedger(began time.Time) *ledger {
 	}
 }
 
-// apply counts what a look showed. endings are what the kernel told up to the end of the look; chosen is the range that
-// the kernel takes local ports from, nil if it could not be read.
-func (l *ledger) apply(seen *look, endings []ending, chosen *procnet.PortRange) {
+// apply counts what a look showed. endings are what the kernel told up to the end of the look; chosen is what the kernel
+// takes local ports from, nil if it could not be read.
+func (l *ledger) apply(seen *look, endings []ending, chosen *chosenPorts) {
 	l.looks++
 	if seen.withInfo {
 		l.infoLook++

@@ -69,7 +69,7 @@ func history(random *rand.Rand, lives []life, tell bool, until time.Duration) *l
 				endings = append(endings, ending{socket: gone, at: begin.Add(c.told)})
 			}
 		}
-		l.apply(&seen, endings, &procnet.PortRange{Low: 32768, High: 60999})
+		l.apply(&seen, endings, &chosenPorts{PortRange: procnet.PortRange{Low: 32768, High: 60999}})
 		if last {
 			return l
 		}
@@ -167,13 +167,13 @@ func TestTimeWaitOfUnknownSide(t *testing.T) {
 		at: begin, withTimeWait: true, listening: map[uint16]bool{8080: true},
 		remainders: []remainder{of(8080), of(443), of(40001)},
 	}
-	l.apply(&seen, nil, &procnet.PortRange{Low: 32768, High: 60999})
+	l.apply(&seen, nil, &chosenPorts{PortRange: procnet.PortRange{Low: 32768, High: 60999}})
 	if l.timeWaitUnknown != 1 || len(l.outgoing) != 1 || len(l.accepted) != 1 {
 		t.Errorf("%d unknown, %d destinations, %d ports accepted", l.timeWaitUnknown, len(l.outgoing), len(l.accepted))
 	}
 	// The listener closes. What it accepted stays what it was.
 	seen.at, seen.listening = begin.Add(20*time.Second), nil
-	l.apply(&seen, nil, &procnet.PortRange{Low: 100, High: 60999})
+	l.apply(&seen, nil, &chosenPorts{PortRange: procnet.PortRange{Low: 100, High: 60999}})
 	if held := l.outgoing[netip.AddrPortFrom(netip.IPv6Unspecified(), 40000)].ports.held; held != 2 {
 		t.Errorf("%d ports are held, want those of 443 and 40001 now that the kernel chooses both", held)
 	}

@@ -192,16 +192,23 @@ func (o *Observer) lookNow(now time.Time, withInfo, withTimeWait, last bool) {
 		return
 	}
 	o.look.endsTold, o.look.last = o.ends.told(), last
-	o.ledger.apply(&o.look, o.ends.take(), o.chosenPorts())
+	o.ledger.apply(&o.look, o.ends.take(), o.chosenPorts(withTimeWait))
 }
 
-// chosenPorts is the range that the kernel takes local ports from, nil if it cannot be read.
-func (o *Observer) chosenPorts() *procnet.PortRange {
+// chosenPorts is what the kernel takes local ports from, nil if it cannot be read. Those that connect() tries first are
+// counted for a census only.
+func (o *Observer) chosenPorts(withFirst bool) *chosenPorts {
 	ports, err := o.proc.PortRange()
 	if err != nil {
 		return nil
 	}
-	return &ports
+	chosen := &chosenPorts{PortRange: ports}
+	if withFirst {
+		if first, err := o.proc.FirstPorts(); err == nil {
+			chosen.first = &first
+		}
+	}
+	return chosen
 }
 
 // refresh takes a census unless the last is younger than maximumAge.

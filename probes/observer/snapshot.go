@@ -73,6 +73,9 @@ func (l *ledger) destination(address string, g *group, idle []float64) result.De
 		Address: address, PortsInUse: g.ports.held, PortsInUsePeak: g.ports.peak(), TimeWait: g.ports.timeWait,
 		Connections: l.summary(g, idle),
 	}
+	if g.ports.tells() {
+		d.PortsOfOtherParity = new(g.ports.otherParity)
+	}
 	if g.opens.known {
 		d.OpensPerSecond = &g.opens.perSecond
 	}

@@ -34,9 +34,20 @@ func (fs FS) PortRange() (PortRange, error) {
 // Contains says whether a port lies in the range.
 func (r PortRange) Contains(port int) bool { return r.Low <= port && port <= r.High }
 
+// TriedFirst says whether connect() tries a port of the range before others: those of the low end's parity come first, and
+// bind() to port 0 takes the others (net/ipv4/inet_hashtables.c, __inet_hash_connect; net/ipv4/inet_connection_sock.c,
+// inet_csk_find_open_port).
+func (r PortRange) TriedFirst(port int) bool { return (port-r.Low)%2 == 0 }
+
 // AvailablePorts counts the local ports that the kernel may choose for a connection by itself: ip_local_port_range without
 // ip_local_reserved_ports.
-func (fs FS) AvailablePorts() (int, error) {
+func (fs FS) AvailablePorts() (int, error) { return fs.countChosen(1) }
+
+// FirstPorts counts those of them that connect() tries first.
+func (fs FS) FirstPorts() (int, error) { return fs.countChosen(2) }
+
+// countChosen counts every so many of the ports that the kernel may choose, from the low end of their range on.
+func (fs FS) countChosen(step int) (int, error) {
 	ports, err := fs.PortRange()
 	if err != nil {
 		return 0, err
@@ -49,13 +60,14 @@ func (fs FS) AvailablePorts() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", SysctlReservedPorts, err)
 	}
-	return countPorts(ports, reserved), nil
+	return countPorts(ports, step, reserved), nil
 }
 
-// countPorts counts the ports of one range that lie in none of the reserved ranges, which may overlap.
-func countPorts(ports PortRange, reserved []PortRange) int {
+// countPorts counts the ports of one range, every so many from its low end on, that lie in none of the reserved ranges,
+// which may overlap.
+func countPorts(ports PortRange, step int, reserved []PortRange) int {
 	count := 0
-	for port := ports.Low; port <= ports.High; port++ {
+	for port := ports.Low; port <= ports.High; port += step {
 		free := true
 		for _, r := range reserved {
 			if r.Contains(port) {

@@ -93,14 +93,17 @@ func TestAvailablePorts(t *testing.T) {
 	}
 	for _, c := range []struct {
 		ports, reserved string
-		want            int
+		want, wantFirst int
 	}{
-		{"1024 65535", "30000-32767", 61744},
-		{"1024 65535", "", 64512},
-		{"40000 40009", "40000,40009", 8},
-		{"40000 40009", "39000-40004,40002-40006", 3},
-		{"40000 40009", "1-65535", 0},
-		{"40000 40000", "", 1},
+		{"1024 65535", "30000-32767", 61744, 30872},
+		{"1024 65535", "", 64512, 32256},
+		{"1025 65535", "", 64511, 32256},
+		{"40000 40009", "40000,40009", 8, 4},
+		{"40000 40009", "40000,40002", 8, 3},
+		{"40001 40010", "40000,40002", 9, 5},
+		{"40000 40009", "39000-40004,40002-40006", 3, 1},
+		{"40000 40009", "1-65535", 0, 0},
+		{"40000 40000", "", 1, 1},
 	} {
 		root := t.TempDir()
 		directory := filepath.Join(root, "sys/net/ipv4")
@@ -114,6 +117,9 @@ func TestAvailablePorts(t *testing.T) {
 		}
 		if got, err := New(root).AvailablePorts(); err != nil || got != c.want {
 			t.Errorf("%s without %q: %d, %v, want %d", c.ports, c.reserved, got, err, c.want)
+		}
+		if got, err := New(root).FirstPorts(); err != nil || got != c.wantFirst {
+			t.Errorf("%s without %q: connect() tries %d first, %v, want %d", c.ports, c.reserved, got, err, c.wantFirst)
 		}
 	}
 }
@@ -165,7 +171,7 @@ func FuzzParsePortList(f *testing.F) {
 				t.Errorf("%q was read as %v", text, r)
 			}
 		}
-		if count := countPorts(PortRange{1, maximumPort}, ranges); count < 0 || count > maximumPort {
+		if count := countPorts(PortRange{1, maximumPort}, 1, ranges); count < 0 || count > maximumPort {
 			t.Errorf("%d ports are left", count)
 		}
 	})

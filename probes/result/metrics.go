@@ -25,6 +25,8 @@ const (
 	MetricPortsInUsePeak = "connpolicy_observer_ports_in_use_peak"
 	// MetricTimeWait is how many of them are in TIME_WAIT; label: destination.
 	MetricTimeWait = "connpolicy_observer_time_wait"
+	// MetricPortsOfOtherParity is how many of MetricPortsInUse have the parity that connect() takes last; label: destination.
+	MetricPortsOfOtherParity = "connpolicy_observer_ports_of_other_parity"
 	// MetricTimeWaitUnknown counts the sockets in TIME_WAIT that may have been opened here or accepted.
 	MetricTimeWaitUnknown = "connpolicy_observer_time_wait_unknown"
 	// MetricPortsAvailable is the size of ip_local_port_range without ip_local_reserved_ports.

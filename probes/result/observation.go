@@ -72,6 +72,11 @@ type Destination struct {
 	PortsInUsePeak int `json:"portsInUsePeak"`
 	// TimeWait is how many of PortsInUse are in TIME_WAIT.
 	TimeWait int `json:"timeWait"`
+	// PortsOfOtherParity is how many of PortsInUse lie in the kernel's range and have the parity that connect() takes last,
+	// and bind() to port 0 first: the one that the range's low end does not have. Nil if the range or the reserved ports
+	// could not be read, and from when more than half of the ports were held, as connect() then takes them too, until none
+	// of them is held any more; nil too if an observer of an older version did not tell.
+	PortsOfOtherParity *int `json:"portsOfOtherParity,omitempty"`
 	// OpensPerSecond is the rate of connections opened to it over the last window. Nil if it cannot be told yet.
 	OpensPerSecond *float64 `json:"opensPerSecond,omitempty"`
 	// Connections is how they are used. Nil if an observer of an older version did not tell.
