@@ -222,7 +222,7 @@ func portCases() []ruleCase {
 		{rule: "CP412", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly, in.Objectives.PortUtilizationPercent = true, new(25) }), want: NotApplicable},
 
 		{rule: "CP413", name: "all are bound", in: observing(http(), odd(3000, pod("a", 3000, 2900, 50))),
-			want: Fail, severity: Warning, message: "3,000 of them with the parity that connect() takes last: they are bound before they connect. Such ports are taken from all destinations, 3,000 of 28,232 (10.6 %)"},
+			want: Fail, severity: Warning, message: "3,000 of them with the parity that connect() takes last: its connections are bound before they connect. Ports so taken are gone for all destinations together: 3,000 of 28,232 (10 %) at the moment"},
 		{rule: "CP413", name: "bound to other destinations too", in: observing(http(), with(odd(200, pod("a", 200, 100, 3)), func(o *PodObservation) {
 			o.Observation.OtherDestinations = &result.Destination{Address: result.OtherDestinations, PortsInUse: 9000, PortsOfOtherParity: new(9000)}
 		})), want: Fail, severity: Warning, message: "9,200 of 28,232"},

@@ -56,9 +56,9 @@ func judgeBoundSource(in Input) judgement {
 		together := boundPorts(o)
 		share := float64(together) / float64(*available)
 		evidence["portsOfOtherParityTogether"] = strconv.Itoa(together)
-		seen += fmt.Sprintf(": they are bound before they connect. Such ports are taken from all destinations, %s of %s (%s) by all that are seen together",
-			figure.Count(together), figure.Count(*available), figure.Percent(100*share))
-		// Like a port that connect() takes from a listener, what so few ports cost is felt by fewer than one in a hundred.
+		seen += fmt.Sprintf(": its connections are bound before they connect. Ports so taken are gone for all destinations together: %s of %s (%s) at the moment",
+			figure.Count(together), figure.Count(*available), figure.PercentDown(together, *available))
+		// One port in a hundred shortens the range by too little to cost anything yet.
 		if share <= objectiveShare {
 			return fail(Info, seen+".", evidence, 0)
 		}

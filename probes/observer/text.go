@@ -70,6 +70,10 @@ func (t *text) destination(d result.Destination, elapsed float64) {
 	}
 	t.line("  local ports        %d held, %d at the most; %d of them in TIME_WAIT: closed here within the last 60 s",
 		d.PortsInUse, d.PortsInUsePeak, d.TimeWait)
+	if d.PortsOfOtherParity != nil && *d.PortsOfOtherParity > 0 {
+		t.line("                     %d of them connect() would take last; bind() to port 0 takes such a port from all destinations",
+			*d.PortsOfOtherParity)
+	}
 	if d.Connections != nil {
 		t.connections(*d.Connections, elapsed, "opened")
 	}

@@ -20,7 +20,10 @@ func TestTextSaysWhatItMeans(t *testing.T) {
 	}
 	o := result.Observation{
 		UptimeSeconds: 60, PortsAvailable: new(1000), Opened: new(int64(605)), OpenedUnseen: new(int64(5)),
-		Destinations:   []result.Destination{{Address: "198.18.0.7:80", PortsInUse: 600, PortsInUsePeak: 620, TimeWait: 590, Connections: leaking}},
+		Destinations: []result.Destination{
+			{Address: "198.18.0.7:80", PortsInUse: 600, PortsInUsePeak: 620, TimeWait: 590, Connections: leaking},
+			{Address: "198.18.0.8:80", PortsInUse: 40, PortsInUsePeak: 40, PortsOfOtherParity: new(31)},
+		},
 		Listeners:      []result.Listener{{Address: "0.0.0.0:8080", QueuePeak: 5, QueueLimit: 4}},
 		CounterChanges: map[string]int64{"TcpExt.ListenOverflows": 7},
 	}
@@ -28,7 +31,7 @@ func TestTextSaysWhatItMeans(t *testing.T) {
 	for _, want := range []string{
 		"62 % of the local ports towards 198.18.0.7:80", "are not reused: 590 of 600", "closed by the peer long ago", "TCP_NODELAY",
 		"did not take data at times", "accept queue of 0.0.0.0:8080 was full", "7 connections found an accept queue full",
-		"of 5 no socket was seen", "median 88 B, p99 20 KiB, most 30 MiB, of 600", "the oldest for at least 5m0s",
+		"of 5 no socket was seen", "31 of them connect() would take last", "median 88 B, p99 20 KiB, most 30 MiB, of 600", "the oldest for at least 5m0s",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing from\n%s", want, text)
