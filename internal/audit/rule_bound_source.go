@@ -12,7 +12,7 @@ func boundSource() Rule {
 	return Rule{
 		ID: "CP413", Title: "Outgoing connections are bound before they connect",
 		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, pods that hold no port towards the link, and destinations towards which more than half of the ports are or were held: there connect() takes ports of both parities itself.",
+		AppliesNot: "Policies without `from`, pods that hold no port towards the link, and destinations towards which more than half of the ports are held, or were in the last five minutes: there connect() takes ports of both parities itself.",
 		Why: "bind() to an address and port 0 takes a local port before the kernel knows the destination, and so takes it from all destinations: " +
 			"every such connection, and TIME_WAIT after it, counts against one range that all of them share. connect() takes ports of the parity of the range's low end first and bind() the others, which gives it away.",
 		Cures: []string{
