@@ -61,7 +61,7 @@ test: test-unit test-servers test-prometheus test-lab test-api test-e2e ## Run e
 
 .PHONY: test-unit
 test-unit: lab-build test-packages ## Test all that needs no cluster; as root also in network namespaces of its own
-	go test -race ./probes/...
+	go test -race -p 4 ./probes/...
 	go test $$(go list ./... | grep -v -e /probes/ -e /controllers -e /test/)
 
 .PHONY: test-packages
