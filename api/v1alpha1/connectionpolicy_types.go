@@ -46,7 +46,7 @@ type ConnectionPolicyList struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.from) || !has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode == 'Observe'",message="tuning.mode Recommend and Apply need 'from': without it there is no workload to tune"
 // +kubebuilder:validation:XValidation:rule="!has(self.tuning) || !has(self.tuning.mode) || self.tuning.mode != 'Apply' || !has(self.observe) || !has(self.observe.pods) || self.observe.pods >= 1",message="tuning.mode Apply needs observe.pods of 1 or more: a setting counts as applied only when it was read back inside a pod"
-// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP', 'HTTPS']) || !self.probe.measurements.exists(m, m in ['reuse', 'slowStart', 'smallWrites', 'parallel', 'pipelining', 'closing'])",message="the measurements reuse, slowStart, smallWrites, parallel, pipelining and closing need a link whose protocol is HTTP or HTTPS"
+// +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP', 'HTTPS']) || !self.probe.measurements.exists(m, m in ['reuse', 'slowStart', 'smallWrites', 'parallel', 'pipelining', 'closing', 'pathMTU'])",message="the measurements reuse, slowStart, smallWrites, parallel, pipelining, closing and pathMTU need a link whose protocol is HTTP or HTTPS"
 // +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP', 'HTTPS', 'WebSocket']) || !self.probe.measurements.exists(m, m == 'push')",message="the measurement push needs a link whose protocol is HTTP, HTTPS or WebSocket"
 // +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol in ['HTTP2', 'GRPC']) || !self.probe.measurements.exists(m, m == 'http2')",message="the measurement http2 needs a link whose protocol is HTTP2 or GRPC"
 // +kubebuilder:validation:XValidation:rule="!has(self.probe) || !has(self.probe.measurements) || self.to.exists(l, l.protocol == 'WebSocket') || !self.probe.measurements.exists(m, m == 'websocket')",message="the measurement websocket needs a link whose protocol is WebSocket"
@@ -255,7 +255,7 @@ type HTTPRequest struct {
 // MeasurementName names a measurement of the probe. All of the probe's are there but backlog, which takes a place beside
 // the listener.
 //
-// +kubebuilder:validation:Enum=dns;handshake;identity;timeWait;reuse;idle;slowStart;smallWrites;http2;websocket;push;parallel;pipelining;closing
+// +kubebuilder:validation:Enum=dns;handshake;identity;timeWait;reuse;idle;slowStart;smallWrites;http2;websocket;push;parallel;pipelining;closing;pathMTU
 type MeasurementName string
 
 // The measurements that the operator itself speaks of.
@@ -284,8 +284,9 @@ type ProbeSpec struct {
 	// allow) and idle (after how much silence a connection is cut, in a pod of its own: limits.idleSeconds). With HTTP and
 	// HTTPS: reuse (whether the server keeps a connection for further requests), slowStart (how a transfer begins) and
 	// smallWrites (the stall of small writes). With HTTP2 and GRPC: http2. With WebSocket: websocket. Only when they are
-	// named, for they load the target or may confuse others: push (polling against streams), parallel (what more
-	// connections gain), pipelining and closing.
+	// named, for they load the target, may confuse others or take a path with a long answer: push (polling against
+	// streams), parallel (what more connections gain), pipelining, closing and pathMTU (whether packets of full size
+	// arrive).
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16

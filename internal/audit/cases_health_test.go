@@ -112,5 +112,28 @@ func healthCases() []ruleCase {
 		{rule: "CP811", name: "no counter", in: observing(http(), keeping(asItIs)), want: Unknown},
 		{rule: "CP811", name: "none was opened", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 0, "Tcp.ActiveOpens": 0})), want: NotApplicable},
 		{rule: "CP811", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
+
+		{rule: "CP812", name: "stalled", in: http(probe(blackHole(false))), want: Fail, severity: Error,
+			message: "On connections as they are every response stalls (0 of 3 arrived in time), although the server has acknowledged all that it was sent; 3 of 3 responses arrive once segments are short."},
+		{rule: "CP812", name: "stalled before the certificates", in: over(protocolHTTPS, http(probe(blackHole(true)))), want: Fail, severity: Error, message: "every TLS handshake stalls"},
+		{rule: "CP812", name: "from one node alone", in: http(probe(result.PathMTU{Meta: measured(), BlackHole: new(false), Whole: &result.Count{Of: 3, Got: 3}}), probe(blackHole(false))), want: Fail, severity: Error},
+		{rule: "CP812", name: "all arrive", in: http(probe(result.PathMTU{Meta: measured(), BlackHole: new(false), Whole: &result.Count{Of: 3, Got: 3}, ReceivedSegmentBytes: new(1398)})), want: Pass,
+			message: "3 of 3 responses arrived whole, in segments of up to 1398 bytes."},
+		{rule: "CP812", name: "one of them stalled", in: http(probe(result.PathMTU{Meta: measured(), Whole: &result.Count{Of: 3, Got: 2}, ClampedWhole: &result.Count{Of: 1, Got: 1}})), want: Unknown, message: "Of 3 responses"},
+		{rule: "CP812", name: "both stall", in: http(probe(result.PathMTU{Meta: failed(), Whole: &result.Count{Of: 1}, ClampedWhole: &result.Count{Of: 1}})), want: Unknown},
+		{rule: "CP812", name: "not found out", in: http(probe(result.PathMTU{Meta: measured()})), want: Unknown},
+		{rule: "CP812", name: "a short answer", in: http(probe(result.PathMTU{Meta: result.Meta{Outcome: result.Unsupported, Cause: "the response, with a body of 12 bytes, arrived in segments of at most 536"}})), want: NotApplicable,
+			message: "No large packet was asked for: the response, with a body of 12 bytes"},
+		{rule: "CP812", name: "not named", in: http(probe()), want: NotApplicable},
+		{rule: "CP812", name: "gRPC", in: over(protocolGRPC, http(probe())), want: NotApplicable},
 	}
+}
+
+// blackHole is a path through which only short segments pass, with TLS or without.
+func blackHole(inTLSHandshake bool) result.PathMTU {
+	p := result.PathMTU{Meta: measured(), BlackHole: new(true), Whole: &result.Count{Of: 3}, ClampedWhole: &result.Count{Of: 3, Got: 3}, ClampedSegmentBytes: new(524)}
+	if inTLSHandshake {
+		p.InTLSHandshake = new(true)
+	}
+	return p
 }

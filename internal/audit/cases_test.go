@@ -61,6 +61,8 @@ func probe(measurements ...any) ProbeResult {
 			into.Pipelining = &m
 		case result.Closing:
 			into.Closing = &m
+		case result.PathMTU:
+			into.PathMTU = &m
 		case result.WebSocket:
 			into.WebSocket = &m
 		case result.Push:

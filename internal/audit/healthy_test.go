@@ -38,6 +38,7 @@ func healthy(protocol string) Input {
 			}))
 			m.SmallWrites, m.Parallel = new(stalling(0)), new(kneeAt(16))
 			m.Pipelining = new(pipelined(result.PipeliningInOrder, 4))
+			m.PathMTU = &result.PathMTU{Meta: measured(), BlackHole: new(false), Whole: &result.Count{Of: 3, Got: 3}, SegmentBytes: new(1398), ReceivedSegmentBytes: new(1398)}
 			m.Closing = &result.Closing{Meta: measured(), UnreadDataLost: new(false), Truncated: new(false), HalfClose: new(true), LingerSeconds: new(2.9)}
 		}
 		if speaksHTTP2(protocol) {

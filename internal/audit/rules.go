@@ -93,6 +93,7 @@ func healthRules() []Rule {
 		agesAtOnce(),
 		familyFallback(),
 		repeatedSYNs(),
+		pathMTUBlackHole(),
 	}
 }
 

@@ -35,6 +35,7 @@ const (
 	needParallel    = "parallel"
 	needPipelining  = "pipelining"
 	needClosing     = "closing"
+	needPathMTU     = "pathMTU"
 	needHTTP2       = "http2"
 	needIdentity    = "identity"
 	needBacklog     = "backlog"
@@ -95,6 +96,10 @@ func pipeliningSource() source[result.Pipelining] {
 
 func closingSource() source[result.Closing] {
 	return source[result.Closing]{name: needClosing, of: func(m *result.Measurements) *result.Closing { return m.Closing }, suits: speaksHTTP1, unsuited: overHTTP1}
+}
+
+func pathMTUSource() source[result.PathMTU] {
+	return source[result.PathMTU]{name: needPathMTU, of: func(m *result.Measurements) *result.PathMTU { return m.PathMTU }, suits: speaksHTTP1, unsuited: overHTTP1, moot: allShort}
 }
 
 func http2Source() source[result.HTTP2] {
@@ -160,6 +165,11 @@ func keepsNone(in Input, p ProbeResult) string {
 		return "The server keeps no connection; CP201 or CP203 says why."
 	}
 	return ""
+}
+
+// allShort says that a response which no full segment carries tells nothing of large packets.
+func allShort(_ Input, p ProbeResult) string {
+	return fmt.Sprintf("No large packet was asked for: %s.", p.Result.Measurements.PathMTU.Cause)
 }
 
 // windowMoot says that a window does not matter where a round trip costs nothing, or a response needs hardly more than one.

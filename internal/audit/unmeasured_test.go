@@ -32,7 +32,7 @@ func TestAHealthyLinkHasNoFindings(t *testing.T) {
 // A measurement that came to nothing leaves every rule that stands on it without a verdict, whatever else is known.
 func TestAMeasurementThatFailedPassesNothing(t *testing.T) {
 	for measurement, rules := range map[string][]string{
-		"reuse": {"CP404"}, "identity": {"CP406"}, "idle": {"CP501", "CP502"}, "websocket": {"CP505", "CP506"}, "push": {"CP507"},
+		"reuse": {"CP404"}, "identity": {"CP406"}, "idle": {"CP501", "CP502"}, "websocket": {"CP505", "CP506"}, "push": {"CP507"}, "pathMTU": {"CP812"},
 	} {
 		in := healthy(protocolHTTP)
 		for _, f := range result.Fields() {
@@ -54,7 +54,7 @@ func TestAMeasurementThatFailedPassesNothing(t *testing.T) {
 func TestWithoutAnObserverNothingIsKnownOfTheSockets(t *testing.T) {
 	in := healthy(protocolHTTP)
 	in.Observations, in.ObserverTroubles = nil, []string{"refused"}
-	byTheProbe := []string{"CP402", "CP406", "CP501", "CP502", "CP505", "CP506", "CP507"}
+	byTheProbe := []string{"CP402", "CP406", "CP501", "CP502", "CP505", "CP506", "CP507", "CP812"}
 	for _, v := range Judge(in) {
 		if judgedHere(v.Rule) && v.Result == Pass && !slices.Contains(byTheProbe, v.Rule) {
 			t.Errorf("%s passes: %s", v.Rule, v.Message)

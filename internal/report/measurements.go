@@ -43,6 +43,7 @@ func known() []measurement {
 			drawing: "time of a whole request", times: reuseTimes, compared: true},
 		{name: "closing", title: "End of connections", facts: of(func(m *result.Measurements) *result.Closing { return m.Closing }, closingFacts)},
 		{name: "pipelining", title: "Pipelining", facts: of(func(m *result.Measurements) *result.Pipelining { return m.Pipelining }, pipeliningFacts)},
+		{name: "pathMTU", title: "Path MTU", facts: of(func(m *result.Measurements) *result.PathMTU { return m.PathMTU }, pathMTUFacts)},
 		{name: "timeWait", title: "TIME_WAIT", facts: of(func(m *result.Measurements) *result.TimeWait { return m.TimeWait }, timeWaitFacts)},
 		{name: "idle", title: "Idle connections", facts: of(func(m *result.Measurements) *result.Idle { return m.Idle }, idleFacts)},
 		{name: "websocket", title: "WebSocket", facts: of(func(m *result.Measurements) *result.WebSocket { return m.WebSocket }, webSocketFacts)},
@@ -343,6 +344,18 @@ func pipeliningFacts(p *result.Pipelining) []fact {
 	f.of("answered", p.Answered)
 	f.time("at once", p.PipelinedMicroseconds)
 	f.time("one by one", p.SerialMicroseconds)
+	return f
+}
+
+func pathMTUFacts(p *result.PathMTU) []fact {
+	var f facts
+	f.yes("large packets vanish", p.BlackHole)
+	f.of("responses whole", p.Whole)
+	f.of("whole in short segments", p.ClampedWhole)
+	f.count("bytes of a full segment", p.SegmentBytes)
+	f.count("bytes of the longest that arrived", p.ReceivedSegmentBytes)
+	f.count("bytes of a short segment", p.ClampedSegmentBytes)
+	f.yes("TLS handshake stalls", p.InTLSHandshake)
 	return f
 }
 

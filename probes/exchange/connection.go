@@ -39,7 +39,11 @@ type TLSHandshake struct {
 }
 
 // TLSError is a TLS handshake that failed.
-type TLSError struct{ Err error }
+type TLSError struct {
+	Err error
+	// Connection is the kernel's view of the connection when it failed. Its fields are nil if the kernel did not say.
+	Connection tcpinfo.Info
+}
 
 func (e *TLSError) Error() string { return "TLS handshake: " + e.Err.Error() }
 
@@ -72,7 +76,11 @@ func (c *Connection) secure(ctx context.Context, sessions tls.ClientSessionCache
 	begin := time.Now()
 	// Not HandshakeContext: it waits in a goroutine of its own for the end of its context.
 	if err := c.tls.Handshake(); err != nil { //nolint:noctx // the wire is bound to the context
-		return &TLSError{Err: err}
+		failure := &TLSError{Err: err}
+		if info, infoErr := c.Info(); infoErr == nil {
+			failure.Connection = info
+		}
+		return failure
 	}
 	c.TLS = &TLSHandshake{Took: time.Since(begin), State: c.tls.ConnectionState()}
 	return nil

@@ -62,12 +62,19 @@ func (p *Peer) Pause(ctx context.Context, length time.Duration) error {
 
 // Connect opens a connection, with a full TLS handshake if the target speaks TLS. The caller has a turn for it, and closes
 // it.
-func (p *Peer) Connect(ctx context.Context) (*Connection, error) { return p.connect(ctx, nil) }
+func (p *Peer) Connect(ctx context.Context) (*Connection, error) {
+	return p.connect(ctx, tcpconn.Dialer{}, nil)
+}
+
+// ConnectClamped does the same on a connection whose segments are no longer than this, either way.
+func (p *Peer) ConnectClamped(ctx context.Context, maximumSegmentBytes int) (*Connection, error) {
+	return p.connect(ctx, tcpconn.Dialer{MaximumSegmentBytes: maximumSegmentBytes}, nil)
+}
 
 // ConnectResuming does the same, and resumes the TLS session of an earlier such connection if the target gave a ticket
 // for one and it has not been used up. Connection.TLS tells.
 func (p *Peer) ConnectResuming(ctx context.Context) (*Connection, error) {
-	return p.connect(ctx, &p.session)
+	return p.connect(ctx, tcpconn.Dialer{}, &p.session)
 }
 
 // HasSession says whether ConnectResuming has a TLS session to resume.
@@ -79,9 +86,9 @@ func (p *Peer) HasSession() bool {
 // OffersSessions says whether the target ever gave ConnectResuming a ticket.
 func (p *Peer) OffersSessions() bool { return p.session.offered() }
 
-func (p *Peer) connect(ctx context.Context, sessions tls.ClientSessionCache) (*Connection, error) {
+func (p *Peer) connect(ctx context.Context, dialer tcpconn.Dialer, sessions tls.ClientSessionCache) (*Connection, error) {
 	ctx = p.limited(ctx, Timeout)
-	tcp, took, err := tcpconn.Dialer{}.Connect(ctx, p.Options.Remote)
+	tcp, took, err := dialer.Connect(ctx, p.Options.Remote)
 	if err != nil {
 		return nil, err
 	}

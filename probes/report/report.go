@@ -64,6 +64,9 @@ func Write(w io.Writer, r result.Result) error {
 	if p := r.Measurements.Parallel; p != nil {
 		t.parallel(*p)
 	}
+	if p := r.Measurements.PathMTU; p != nil {
+		t.pathMTU(*p)
+	}
 	if c := r.Measurements.Closing; c != nil {
 		t.closing(*c)
 	}

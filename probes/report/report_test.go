@@ -76,6 +76,10 @@ func results() map[string]result.Result {
 						{Connections: 4, OfferedPerSecond: 140, RequestsPerSecond: 98, P50Microseconds: 310000, P99Microseconds: 600000},
 					},
 				},
+				PathMTU: &result.PathMTU{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 3, ElapsedSeconds: 0.1}, BlackHole: new(false), Whole: &result.Count{Of: 3, Got: 3},
+					SegmentBytes: new(1448), ReceivedSegmentBytes: new(1448),
+				},
 				Closing: &result.Closing{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(true), UnreadDataLost: new(false),
 					Truncated: new(false), LingerSeconds: new(1.02),
@@ -238,6 +242,10 @@ func results() map[string]result.Result {
 				Parallel: &result.Parallel{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 70, ElapsedSeconds: 3}, StoppedBy: "status 503",
 					Levels: []result.ParallelLevel{{Connections: 1, OfferedPerSecond: 35, RequestsPerSecond: 35, P50Microseconds: 20500, P99Microseconds: 23000, Errors: 1}},
+				},
+				PathMTU: &result.PathMTU{
+					Meta: result.Meta{Outcome: result.Measured, Samples: 6, ElapsedSeconds: 9}, BlackHole: new(true), Whole: &result.Count{Of: 3},
+					ClampedWhole: &result.Count{Of: 3, Got: 3}, ClampedSegmentBytes: new(524), InTLSHandshake: new(true),
 				},
 				Closing: &result.Closing{
 					Meta: result.Meta{Outcome: result.Measured, Samples: 7, ElapsedSeconds: 2}, HalfClose: new(false), UnreadDataLost: new(true), Truncated: new(true),

@@ -14,7 +14,7 @@ func inShort(r result.Result) []string {
 	sentences := slices.Concat(
 		shortOfOutcomes(r), shortOfName(m.DNS), shortOfHandshake(m.Handshake, m.Reuse), shortOfReuse(m.Reuse), shortOfIdle(m.Idle),
 		shortOfWebSocket(m.WebSocket), shortOfPush(m.Push), shortOfTransfers(m.SlowStart, m.SmallWrites), shortOfParallel(m.Parallel),
-		shortOfClosing(m.Pipelining, m.Closing), shortOfBacklog(m.Backlog))
+		shortOfClosing(m.Pipelining, m.Closing), shortOfPathMTU(m.PathMTU), shortOfBacklog(m.Backlog))
 	if len(sentences) == 0 {
 		return []string{"Nothing stood out in what was measured."}
 	}
@@ -178,6 +178,13 @@ func shortOfClosing(p *result.Pipelining, c *result.Closing) []string {
 		sentences = append(sentences, "A response ended before the length that it had announced (Closing).")
 	}
 	return sentences
+}
+
+func shortOfPathMTU(p *result.PathMTU) []string {
+	if p == nil || p.BlackHole == nil || !*p.BlackHole {
+		return nil
+	}
+	return []string{"Large packets from the target vanish on the way; small ones arrive (Path MTU)."}
 }
 
 func shortOfBacklog(b *result.Backlog) []string {

@@ -43,6 +43,30 @@ type Closing struct {
 	Truncated *bool `json:"truncated,omitempty"`
 }
 
+// PathMTU is whether packets of full size arrive from the target. The same is asked for on connections on which this end
+// allows it segments as long as its device does, and, where a response stalls, on others on which it allows short ones. The
+// length of the target's segments is all that differs.
+type PathMTU struct {
+	Meta
+	// BlackHole says whether the path swallows large packets on their way here without a word to their sender (RFC 2923
+	// section 2.1): true if every response stalled on the connections as they are, with all that this end had sent
+	// acknowledged, and every one arrived whole where segments were short; false if every one arrived on the connections as
+	// they are. Nil: neither.
+	BlackHole *bool `json:"blackHole,omitempty"`
+	// Whole counts the responses that arrived whole on connections as they are, without a stall or in full segments;
+	// ClampedWhole those where segments were short. Nil: none was asked for, or none came to an end.
+	Whole        *Count `json:"whole,omitempty"`
+	ClampedWhole *Count `json:"clampedWhole,omitempty"`
+	// SegmentBytes is the most that a segment from the target may carry as the connections are: the MSS (RFC 9293 section
+	// 3.7.1) without the options that each segment has. ClampedSegmentBytes is the same where segments are short.
+	SegmentBytes        *int `json:"segmentBytes,omitempty"`
+	ClampedSegmentBytes *int `json:"clampedSegmentBytes,omitempty"`
+	// ReceivedSegmentBytes is what the longest segment carried of a response that arrived whole on a connection as it is.
+	ReceivedSegmentBytes *int `json:"receivedSegmentBytes,omitempty"`
+	// InTLSHandshake says whether a response stalled before it was asked for: the target's certificates did not arrive.
+	InTLSHandshake *bool `json:"inTLSHandshake,omitempty"`
+}
+
 // WebSocket is whether WebSocket connections (RFC 6455) pass every hop, and how they behave.
 type WebSocket struct {
 	Meta

@@ -20,6 +20,7 @@ func Fields() []Field {
 		field("push", func(m *Measurements) **Push { return &m.Push }, func(v *Push) *Meta { return &v.Meta }),
 		field("closing", func(m *Measurements) **Closing { return &m.Closing }, func(v *Closing) *Meta { return &v.Meta }),
 		field("pipelining", func(m *Measurements) **Pipelining { return &m.Pipelining }, func(v *Pipelining) *Meta { return &v.Meta }),
+		field("pathMTU", func(m *Measurements) **PathMTU { return &m.PathMTU }, func(v *PathMTU) *Meta { return &v.Meta }),
 		field("parallel", func(m *Measurements) **Parallel { return &m.Parallel }, func(v *Parallel) *Meta { return &v.Meta }),
 		field("identity", func(m *Measurements) **Identity { return &m.Identity }, func(v *Identity) *Meta { return &v.Meta }),
 		field("dns", func(m *Measurements) **DNS { return &m.DNS }, func(v *DNS) *Meta { return &v.Meta }),

@@ -87,6 +87,7 @@ type Measurements struct {
 	Parallel    *Parallel    `json:"parallel,omitempty"`
 	Pipelining  *Pipelining  `json:"pipelining,omitempty"`
 	Closing     *Closing     `json:"closing,omitempty"`
+	PathMTU     *PathMTU     `json:"pathMTU,omitempty"`
 	WebSocket   *WebSocket   `json:"websocket,omitempty"`
 	Push        *Push        `json:"push,omitempty"`
 	HTTP2       *HTTP2       `json:"http2,omitempty"`

@@ -1,18 +1,22 @@
 package result
 
-// The limits of a run are divided among its measurements by these weights, handshake first. What one leaves is left for
-// those after it.
+// The limits of a run are divided among its measurements by these weights, handshake first but for dns and pathMTU. What one
+// leaves is left for those after it.
 const (
 	HandshakeWeight = 2
 	TimeWaitWeight  = 1
 	ReuseWeight     = 3
 )
 
-// Weight is the part of the limits that a measurement gets, relative to that of the others of the run. The one of dns is 0:
-// it asks name servers and opens no connection to the target.
+// PathMTUConnections is the most that the measurement pathMTU opens.
+const PathMTUConnections = 6
+
+// Weight is the part of the limits that a measurement gets, relative to that of the others of the run. Those of dns and
+// pathMTU are 0: dns asks name servers and opens no connection to the target, pathMTU opens PathMTUConnections at most; the
+// rest is left for those after them.
 func Weight(measurement string) int {
 	switch measurement {
-	case "dns":
+	case "dns", "pathMTU":
 		return 0
 	case "handshake":
 		return HandshakeWeight
@@ -42,5 +46,9 @@ func (m Measurements) ConnectionsFor(handshakes int) int {
 		}
 	}
 	// Its part is rounded up, so the smallest limit is the one whose part is just above one connection less.
-	return (handshakes-1)*weights/HandshakeWeight + 1
+	limit := (handshakes-1)*weights/HandshakeWeight + 1
+	if m.PathMTU != nil {
+		limit += PathMTUConnections
+	}
+	return limit
 }

@@ -29,25 +29,36 @@ func TestConnectionsForHandshakes(t *testing.T) {
 		"all that a policy asks of TCP": {result.Measurements{DNS: &result.DNS{}, Handshake: handshake, Identity: &result.Identity{}, TimeWait: timeWait}, 4, 597},
 		"all that a policy asks of HTTP": {result.Measurements{DNS: &result.DNS{}, Handshake: handshake, Identity: &result.Identity{}, TimeWait: timeWait,
 			Reuse: reuse, SlowStart: &result.SlowStart{}, SmallWrites: &result.SmallWrites{}}, 11, 1640},
+		"after pathMTU": {result.Measurements{PathMTU: &result.PathMTU{}, Handshake: handshake, Reuse: reuse}, result.HandshakeWeight + result.ReuseWeight,
+			746 + result.PathMTUConnections},
 	} {
 		if got := c.measurements.ConnectionsFor(299); got != c.for299 {
 			t.Errorf("%s: %d connections for 299 handshakes, want %d", name, got, c.for299)
 		}
 		for handshakes := 2; handshakes <= 700; handshakes += 11 {
 			limit := c.measurements.ConnectionsFor(handshakes)
-			share := float64(result.HandshakeWeight) / float64(c.weights)
-			if enough, less := turns(t, limit, share), turns(t, limit-1, share); enough < handshakes || less >= handshakes {
+			before, share := 0, float64(result.HandshakeWeight)/float64(c.weights)
+			if c.measurements.PathMTU != nil {
+				before = result.PathMTUConnections
+			}
+			if enough, less := turns(t, limit, before, share), turns(t, limit-1, before, share); enough < handshakes || less >= handshakes {
 				t.Fatalf("%s: %d connections allow %d handshakes, one less %d; said of %d", name, limit, enough, less, handshakes)
 			}
 		}
 	}
 }
 
-// turns counts the connections that a measurement with a share of the run may open.
-func turns(t *testing.T, connections int, share float64) int {
+// turns counts the connections that a measurement with a share of the run may open after so many others.
+func turns(t *testing.T, connections, before int, share float64) int {
 	count := 0
 	synctest.Test(t, func(t *testing.T) {
 		b := budget.New(budget.Limits{Connections: connections, RequestsPerSecond: 1e9, Seconds: 1})
+		b.Allow(1)
+		for range before {
+			if err := b.Turn(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+		}
 		b.Allow(share)
 		for b.Turn(t.Context(), true) == nil {
 			count++

@@ -15,6 +15,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/identity"
 	"github.com/connpolicy/connpolicy/probes/idle"
 	"github.com/connpolicy/connpolicy/probes/parallel"
+	"github.com/connpolicy/connpolicy/probes/pathmtu"
 	"github.com/connpolicy/connpolicy/probes/pipelining"
 	"github.com/connpolicy/connpolicy/probes/push"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -35,8 +36,8 @@ type Measurement struct {
 	protocols []target.Protocol
 	// weight is its part of the budget, relative to that of the others.
 	weight int
-	// OnlyNamed: it may disturb the target or its neighbours, or looks elsewhere, and so is made only when it is asked for
-	// by name.
+	// OnlyNamed: it may disturb the target or its neighbours, looks elsewhere, or takes a path that answers in a way of its
+	// own, and so is made only when it is asked for by name.
 	OnlyNamed bool
 	// partOf names, by protocol, another measurement that includes this one, which then is made by itself only when it is
 	// asked for by name.
@@ -71,6 +72,18 @@ func Measurements() []Measurement {
 			ofName:    true,
 			run: func(ctx context.Context, peer *exchange.Peer, config Config, m *result.Measurements) {
 				m.DNS = new(dns.Measure(ctx, peer.Budget, config.Place, config.Target.Host, config.Family))
+			},
+		},
+		{
+			// Before all that would give the target up after a few responses that stall.
+			Name:      "pathMTU",
+			Does:      "whether packets of full size arrive, or vanish on the way while small ones pass; responses of some kilobytes are what it is for",
+			Costs:     "3 connections with a request each; 3 more, and 12 seconds of waiting, if full-size packets vanish",
+			protocols: []target.Protocol{target.HTTP, target.HTTPS},
+			weight:    pathMTUWeight,
+			OnlyNamed: true,
+			run: func(ctx context.Context, peer *exchange.Peer, _ Config, m *result.Measurements) {
+				m.PathMTU = new(pathmtu.Measure(ctx, peer))
 			},
 		},
 		{
@@ -256,6 +269,10 @@ const (
 	idleWeight      = 3
 	webSocketWeight = 5
 )
+
+// pathMTUWeight gives it, of thirty seconds and beside the measurements that are made by default, the twelve of three
+// responses that stall. It needs them only where they do.
+const pathMTUWeight = 8
 
 // pushWeight lets messages come, one a second in many a service, by each of the ways.
 const pushWeight = 5

@@ -17,7 +17,7 @@ func TestSelect(t *testing.T) {
 	}{
 		{target.WebSocket, nil, []string{"handshake", "timeWait", "websocket"}, []string{"idle", "push", "reuse", "http2"}},
 		{target.WebSocket, []string{"idle", "push"}, []string{"idle", "push"}, []string{"websocket"}},
-		{target.HTTP, nil, []string{"handshake", "reuse", "idle"}, []string{"websocket", "push", "pipelining", "closing", "backlog"}},
+		{target.HTTP, nil, []string{"handshake", "reuse", "idle"}, []string{"websocket", "push", "pipelining", "closing", "pathMTU", "backlog"}},
 		{target.TCP, nil, []string{"handshake", "idle"}, []string{"websocket", "push", "reuse"}},
 	} {
 		selected, err := runner.Select(c.measure, c.protocol)

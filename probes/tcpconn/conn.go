@@ -57,6 +57,9 @@ type Dialer struct {
 	// IP_LOCAL_PORT_RANGE is set (net/ipv4/inet_hashtables.c, __inet_hash_connect). The range that is set here lies
 	// outside every ip_local_port_range and so does not narrow it. Older kernels search as ever.
 	SearchAllPorts bool
+	// MaximumSegmentBytes is the largest segment that this end asks for and sends itself (tcp(7), TCP_MAXSEG), from 88 on.
+	// 0: what the device and the route allow.
+	MaximumSegmentBytes int
 }
 
 // Connect opens a connection to remote and says how long the handshake took, from the call of connect() to a writable
@@ -78,6 +81,12 @@ func (d Dialer) Connect(ctx context.Context, remote netip.AddrPort) (*Conn, time
 		if err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 			c.Close()
 			return nil, 0, &Error{Op: "setsockopt IP_LOCAL_PORT_RANGE", Err: err}
+		}
+	}
+	if d.MaximumSegmentBytes > 0 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, d.MaximumSegmentBytes); err != nil {
+			c.Close()
+			return nil, 0, &Error{Op: "setsockopt TCP_MAXSEG", Err: err}
 		}
 	}
 	took, err := c.connect(ctx, address)

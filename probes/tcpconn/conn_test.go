@@ -242,3 +242,39 @@ func TestPortsRunOut(t *testing.T) {
 		})
 	}
 }
+
+// What this end asks for is what the other end keeps to, and far less than what loopback allows.
+func TestMaximumSegmentBytes(t *testing.T) {
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	remote := listen(t, "127.0.0.1:0", func(c *net.TCPConn) { _, _ = c.Write(sent) })
+	const timestamps = 12
+	for _, maximum := range []int{88, 536, 1460} {
+		connection, _, err := tcpconn.Dialer{MaximumSegmentBytes: maximum}.Connect(t.Context(), remote)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, len(sent))
+		for received := 0; received < len(sent); {
+			n, err := connection.Read(t.Context(), buffer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			received += n
+		}
+		info, err := connection.Info()
+		connection.Close()
+		if err != nil || info.DataSegmentsIn == nil || info.AdvertisedMSS == nil {
+			t.Fatalf("%+v, %v", info, err)
+		}
+		least := uint32((len(sent) + maximum - 1) / maximum)                                   //nolint:gosec // a constant
+		if *info.DataSegmentsIn < least || *info.AdvertisedMSS != uint32(maximum-timestamps) { //nolint:gosec // a constant
+			t.Errorf("%d bytes came in %d segments of at most %d, want at least %d of %d", len(sent), *info.DataSegmentsIn, *info.AdvertisedMSS, least, maximum-timestamps)
+		}
+	}
+	if c, _, err := (tcpconn.Dialer{MaximumSegmentBytes: 87}).Connect(t.Context(), remote); !errors.Is(err, unix.EINVAL) {
+		if err == nil {
+			c.Close()
+		}
+		t.Errorf("a segment that is too short: %v", err)
+	}
+}
