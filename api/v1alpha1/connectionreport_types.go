@@ -200,7 +200,7 @@ type Vantage struct {
 	// dropped names what the probe found out and had no room for: measurements, "sysctls" and "statuses".
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=24
 	// +kubebuilder:validation:items:MaxLength=32
 	Dropped []string `json:"dropped,omitempty"`
 	// idleFrom says when and where idle was measured, which has a pod of its own and comes less often than the others. Its

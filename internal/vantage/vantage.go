@@ -32,7 +32,7 @@ const (
 	maximumAddresses    = 16
 	maximumStatuses     = 16
 	maximumSysctls      = 32
-	maximumDropped      = 16
+	maximumDropped      = 24
 	maximumKernelBytes  = 128
 	maximumAddressBytes = 64
 	maximumNameBytes    = 32

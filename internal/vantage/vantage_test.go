@@ -149,7 +149,7 @@ func TestAVantageIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Kernel) > 128 || len(v.Address) > 64 || len(v.Addresses) > 16 || len(v.Addresses[0]) > 64 || len(v.Dropped) > 16 || len(v.Dropped[0]) > 32 {
+	if len(v.Kernel) > 128 || len(v.Address) > 64 || len(v.Addresses) > 16 || len(v.Addresses[0]) > 64 || len(v.Dropped) > 24 || len(v.Dropped[0]) > 32 {
 		t.Errorf("%+v", v)
 	}
 	if len(v.Statuses) != 16 || v.Statuses[0].Code != 584 || v.Statuses[15].Code != 599 {
