@@ -72,7 +72,7 @@ func (g *group) merge(o *group) {
 	g.ports.history = []heldPorts{{ports: g.ports.peak() + o.ports.peak()}}
 	g.ports.held += o.ports.held
 	g.ports.timeWait += o.ports.timeWait
-	g.ports.parity.merge(o.ports.parity)
+	g.ports.merge(o.ports.parity)
 	g.records.merge(o.records)
 	g.opens.merge(o.opens)
 }

@@ -266,8 +266,8 @@ func TestMaximumSegmentBytes(t *testing.T) {
 		if err != nil || info.DataSegmentsIn == nil || info.AdvertisedMSS == nil {
 			t.Fatalf("%+v, %v", info, err)
 		}
-		least := uint32((len(sent) + maximum - 1) / maximum)                                   //nolint:gosec // a constant
-		if *info.DataSegmentsIn < least || *info.AdvertisedMSS != uint32(maximum-timestamps) { //nolint:gosec // a constant
+		least := uint32((len(sent) + maximum - 1) / maximum)
+		if *info.DataSegmentsIn < least || *info.AdvertisedMSS != uint32(maximum-timestamps) {
 			t.Errorf("%d bytes came in %d segments of at most %d, want at least %d of %d", len(sent), *info.DataSegmentsIn, *info.AdvertisedMSS, least, maximum-timestamps)
 		}
 	}

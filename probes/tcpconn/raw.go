@@ -39,20 +39,20 @@ func (e *endpoint) connect(fd int) error {
 	if e.is6 {
 		address, length = unsafe.Pointer(&e.inet6), unix.SizeofSockaddrInet6 //nolint:gosec // what the system call takes
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(address), uintptr(length)) //nolint:gosec // a file descriptor
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(address), uintptr(length))
 	return failure(errno)
 }
 
 // openSocket is socket(2) for TCP.
 func openSocket(family int) (int, error) {
 	const kind = unix.SOCK_STREAM | unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
-	fd, _, errno := unix.RawSyscall(unix.SYS_SOCKET, uintptr(family), kind, unix.IPPROTO_TCP) //nolint:gosec // a family of addresses
-	return int(fd), failure(errno)                                                            //nolint:gosec // a file descriptor
+	fd, _, errno := unix.RawSyscall(unix.SYS_SOCKET, uintptr(family), kind, unix.IPPROTO_TCP)
+	return int(fd), failure(errno)
 }
 
 // closeSocket is close(2). Its error says nothing of a socket that a caller could act on.
 func closeSocket(fd int) {
-	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) //nolint:gosec // a file descriptor
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
 func failure(errno unix.Errno) error {
