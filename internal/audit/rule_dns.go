@@ -16,11 +16,11 @@ func searchList() Rule {
 		ID: "CP106", Title: "The DNS search list multiplies the queries of a name",
 		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS},
 		Helps:      []string{needHandshake, needObserver},
-		AppliesNot: "Targets that are addresses, and policies that do not ask for the measurement dns.",
+		AppliesNot: "Links to Services, which probes name in a way of their own, targets that are addresses, and policies that do not ask for the measurement dns.",
 		Why: "A name with fewer dots than the resolver's option ndots, which is 5 in pods, is tried with each domain of the search list before it is tried as it stands, for IPv4 and for IPv6. " +
 			"Every new connection that resolves it waits for answers that the name does not exist, and the DNS servers carry several times the load.",
 		Cures: []string{
-			"Write the Service's name in full with its final dot (payments.shop.svc.cluster.local.) in the client's configuration: it is asked for once for each family. Over TLS, and where the server chooses by the Host header, set ndots instead: some clients send the dot along.",
+			"Write the name in full with its final dot (api.bank.example.) in the client's configuration: it is asked for once for each family. Over TLS, and where the server chooses by the Host header, set ndots instead: some clients send the dot along.",
 			"Set ndots to 2 in the pod's dnsConfig.options: payments and payments.shop still resolve, and names with two dots are asked for as they stand (musl, in Alpine images, then asks for no other, so write payments.shop.svc with the cluster's domain). Let the client reuse connections or keep answers for their time to live, so that it resolves rarely.",
 		},
 		Source: "resolv.conf(5), ndots and search; Kubernetes documentation, DNS for Services and Pods",
@@ -35,6 +35,8 @@ func judgeSearchList(in Input) judgement {
 			return unknown("How many queries one resolution sends was not found out.")
 		case *d.QueriesPerName <= *d.QueriesNeeded:
 			return pass(fmt.Sprintf("Resolving %s sends %d queries, no more than it needs.", host(p), *d.QueriesPerName), dnsEvidence(d))
+		case strings.HasSuffix(host(p), serviceSuffix):
+			return notApplicable("Probes name a Service in a way of their own; by which name the workload asks for it is not seen.")
 		}
 		seen := fmt.Sprintf("Resolving %s sends %d queries, where %d would do", host(p), *d.QueriesPerName, *d.QueriesNeeded)
 		seen += resolverOptions(d)
@@ -48,10 +50,7 @@ func judgeSearchList(in Input) judgement {
 		}
 		evidence["wastedAtLeastMicroseconds"] = fmt.Sprintf("%.0f", wasted)
 		seen += fmt.Sprintf(": about %s of waiting for nothing", figure.Microseconds(wasted))
-		switch h := beside(in, p, handshakeSource()); {
-		case strings.HasSuffix(host(p), serviceSuffix):
-			return fail(Info, seen+", if the workload names the Service as the probe does.", evidence, 0)
-		case h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High:
+		if h := beside(in, p, handshakeSource()); h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High {
 			return fail(ifOften(in), fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 1)
 		}
 		return fail(Info, seen+".", evidence, 1)
