@@ -62,9 +62,9 @@ func (o ownRules) trouble() trouble {
 	return trouble{v1alpha1.ReasonInvalid, o.problems[0].err.Error()}
 }
 
-// mayBreach says whether a finding of a rule could make the policy not compliant: what is worth knowing only could not,
-// so that it does not matter either if too little is known to judge it.
-func (s *scope) mayBreach(id string) bool {
+// gravestOf are the gravest severities that findings have, by the rules' ids, as the policy gives them. What is worth
+// knowing only could not make the policy not compliant, so that it does not matter either if too little is known to judge it.
+func (s *scope) gravestOf() map[string]audit.Severity {
 	gravest := map[string]audit.Severity{}
 	for _, rule := range audit.Rules() {
 		gravest[rule.ID] = rule.Severity
@@ -75,7 +75,7 @@ func (s *scope) mayBreach(id string) bool {
 	if s.policy.Spec.Audit != nil {
 		maps.Copy(gravest, severitiesOf(s.policy.Spec.Audit))
 	}
-	return gravest[id] != audit.Info
+	return gravest
 }
 
 // severitiesOf are the severities that a policy gives the findings of rules.

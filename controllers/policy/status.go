@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/clip"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -224,7 +225,7 @@ func (s *scope) probed() state {
 // compliant: does any rule fail?
 func (s *scope) compliant() state {
 	var failing, unknown []string
-	judged := len(s.links) > 0
+	judged, gravest := len(s.links) > 0, s.gravestOf()
 	for _, l := range s.links {
 		if l.report == nil || len(l.report.Status.Verdicts) == 0 {
 			judged = false
@@ -234,7 +235,7 @@ func (s *scope) compliant() state {
 			switch {
 			case v.Result == v1alpha1.VerdictFail && v.Severity != v1alpha1.SeverityInfo:
 				failing = append(failing, l.spec.Name+" "+v.Rule)
-			case v.Result == v1alpha1.VerdictUnknown && s.mayBreach(v.Rule):
+			case v.Result == v1alpha1.VerdictUnknown && gravest[v.Rule] != audit.Info:
 				unknown = append(unknown, l.spec.Name+" "+v.Rule)
 			}
 		}
