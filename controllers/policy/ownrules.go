@@ -27,9 +27,7 @@ func compileRules(environment *userrules.Environment, spec *v1alpha1.AuditSpec) 
 		return rules
 	}
 	for _, written := range spec.Rules {
-		rule := userrules.Rule{
-			Name: written.Name, Expression: written.Expression, Message: written.Message, Severity: audit.Severity(written.Severity),
-		}
+		rule := userrules.Of(written)
 		compiled, err := environment.Compile(rule)
 		if err != nil {
 			rules.problems = append(rules.problems, ruleProblem{rule, err})

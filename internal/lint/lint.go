@@ -74,7 +74,7 @@ func (l *Linter) policy(policy *v1alpha1.ConnectionPolicy) []string {
 	}
 	var messages []string
 	for i, written := range policy.Spec.Audit.Rules {
-		if _, err := l.rules.Compile(userrules.Rule{Name: written.Name, Expression: written.Expression, Severity: audit.Severity(written.Severity)}); err != nil {
+		if _, err := l.rules.Compile(userrules.Of(written)); err != nil {
 			messages = append(messages, fmt.Sprintf("spec.audit.rules[%d].expression: %v", i, err))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 
+	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
 )
 
@@ -33,6 +34,13 @@ type Rule struct {
 	Message string
 	// Severity of the finding.
 	Severity audit.Severity
+}
+
+// Of is a rule as a policy writes it.
+func Of(written v1alpha1.AuditRule) Rule {
+	return Rule{
+		Name: written.Name, Expression: written.Expression, Message: written.Message, Severity: audit.Severity(written.Severity),
+	}
 }
 
 // ID is the rule's id in verdicts.
