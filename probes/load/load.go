@@ -97,9 +97,9 @@ func (l *Load) Run(ctx context.Context) error {
 // resolve waits for the target's name to resolve: in a cluster, client and server often start together.
 func (l *Load) resolve(ctx context.Context) (netip.AddrPort, error) {
 	for {
-		remotes, err := l.config.Target.Resolve(ctx, target.AnyFamily)
+		resolved, err := l.config.Target.Resolve(ctx, target.AnyFamily)
 		if err == nil {
-			return remotes[0], nil
+			return resolved.Remotes[0], nil
 		}
 		l.count.failed("resolve", err)
 		l.config.Log.Warn("the target does not resolve yet", "error", err)

@@ -134,17 +134,20 @@ func locate(running context.Context, config Config) ([]netip.AddrPort, result.Ou
 	limit := min(resolveTimeout, time.Duration(config.Limits.Seconds)*time.Second)
 	ctx, cancel := context.WithTimeout(running, limit)
 	defer cancel()
-	remotes, err := config.Target.Resolve(ctx, config.Family)
+	resolved, err := config.Target.Resolve(ctx, config.Family)
 	if running.Err() != nil {
 		return nil, result.Failed, fmt.Errorf("%w: %w", budget.ErrStopped, context.Cause(running))
 	}
 	if err != nil {
 		return nil, result.Failed, err
 	}
-	if err := config.Guard.Check(remotes[0].Addr()); err != nil {
+	if resolved.Unanswered != "" {
+		config.Log("no name server answers for the %s addresses of %s; what it has of the others is probed", resolved.Unanswered, config.Target.Host)
+	}
+	if err := config.Guard.Check(resolved.Remotes[0].Addr()); err != nil {
 		return nil, result.Skipped, err
 	}
-	return remotes, "", nil
+	return resolved.Remotes, "", nil
 }
 
 // named says which addresses a name has, if there are several.

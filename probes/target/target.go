@@ -3,11 +3,8 @@ package target
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -128,48 +125,4 @@ func wanted(protocol Protocol) string {
 		}
 	}
 	return strings.Join(urls, " or ")
-}
-
-// Family is the address family to choose addresses from.
-type Family string
-
-// The families, named as the networks of Go's resolver.
-const (
-	AnyFamily Family = "ip"
-	IPv4      Family = "ip4"
-	IPv6      Family = "ip6"
-)
-
-// Resolve asks Go's resolver, unless the host is an address with a zone, and returns the addresses of the family in the
-// order in which they are to be tried (RFC 6724): at least one.
-func (t Target) Resolve(ctx context.Context, family Family) ([]netip.AddrPort, error) {
-	// Go's resolver loses the zone of a link-local address.
-	if address, err := netip.ParseAddr(t.Host); err == nil && address.Zone() != "" && family != IPv4 {
-		return []netip.AddrPort{netip.AddrPortFrom(address, t.Port)}, nil
-	}
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, string(family), t.Host)
-	if err != nil {
-		return nil, fmt.Errorf("the name does not resolve: %w", err)
-	}
-	if len(addresses) == 0 {
-		return nil, fmt.Errorf("the name %s has no address of the family asked for", t.Host)
-	}
-	remotes := make([]netip.AddrPort, len(addresses))
-	for i, address := range addresses {
-		remotes[i] = netip.AddrPortFrom(address.Unmap(), t.Port)
-	}
-	return remotes, nil
-}
-
-// ParseFamily reads any, IPv4 or IPv6.
-func ParseFamily(name string) (Family, error) {
-	switch name {
-	case "any":
-		return AnyFamily, nil
-	case "IPv4":
-		return IPv4, nil
-	case "IPv6":
-		return IPv6, nil
-	}
-	return "", fmt.Errorf("the address family is any, IPv4 or IPv6, not %q", name)
 }

@@ -2,7 +2,6 @@ package target
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -59,38 +58,6 @@ func TestParseErrorsSayWhatToDo(t *testing.T) {
 		if got, err := Parse(c.url, c.protocol); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Parse(%q, %q) = %+v, %v, want an error with %q", c.url, c.protocol, got, err, c.want)
 		}
-	}
-}
-
-func TestParseFamily(t *testing.T) {
-	for name, want := range map[string]Family{"any": AnyFamily, "IPv4": IPv4, "IPv6": IPv6} {
-		if got, err := ParseFamily(name); err != nil || got != want {
-			t.Errorf("ParseFamily(%q) = %q, %v", name, got, err)
-		}
-	}
-	if _, err := ParseFamily("ipx"); err == nil {
-		t.Error("ipx is a family")
-	}
-}
-
-func TestResolve(t *testing.T) {
-	literal := Target{Host: "198.18.0.1", Port: 80}
-	if got, err := literal.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("198.18.0.1:80")}) {
-		t.Errorf("an address resolves to %v, %v", got, err)
-	}
-	if got, err := literal.Resolve(t.Context(), IPv6); err == nil {
-		t.Errorf("an IPv4 address has the IPv6 address %v", got)
-	}
-	zoned := Target{Host: "fe80::1%eth0", Port: 80}
-	if got, err := zoned.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("[fe80::1%eth0]:80")}) {
-		t.Errorf("a link-local address resolves to %v, %v", got, err)
-	}
-	if got, err := zoned.Resolve(t.Context(), IPv4); err == nil {
-		t.Errorf("an IPv6 address has the IPv4 address %v", got)
-	}
-	mapped := Target{Host: "::ffff:127.0.0.1", Port: 80}
-	if got, err := mapped.Resolve(t.Context(), AnyFamily); err != nil || !slices.Equal(got, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80")}) {
-		t.Errorf("a mapped address resolves to %v, %v", got, err)
 	}
 }
 
