@@ -48,6 +48,8 @@ func shop() discover.Input {
 	}
 	h2c := port("grpc", 9000)
 	h2c.AppProtocol = new("kubernetes.io/h2c")
+	wss := port("stream", 8443)
+	wss.AppProtocol = new("kubernetes.io/wss")
 	in := discover.Input{
 		Namespace: "shop",
 		From:      &v1alpha1.WorkloadReference{Group: "apps", Kind: "Deployment", Name: "checkout"},
@@ -56,6 +58,10 @@ func shop() discover.Input {
 			service("shop", "redis", "10.96.0.11", port("", 6379)),
 			service("shop", "db", corev1.ClusterIPNone, port("postgres", 5432)),
 			service("search", "index", "10.96.0.12", h2c),
+			service("shop", "news", "10.96.0.13", wss),
+			service("shop", "stock", "10.96.0.14", port("https", 443)),
+			service("shop", "legacy", "10.96.0.15", port("", 8443)),
+			service("default", "kubernetes", "10.96.0.1", port("https", 443)),
 		},
 		Slices: []discoveryv1.EndpointSlice{
 			slice("shop", "db", "postgres", 5432, "10.244.1.5", "10.244.2.6"),
@@ -71,7 +77,11 @@ func shop() discover.Input {
 				result.Destination{Address: "10.244.2.6:5432", PortsInUse: 22, PortsInUsePeak: 25, OpensPerSecond: new(0.25)},
 				result.Destination{Address: "10.244.1.9:6379", PortsInUse: 4, PortsInUsePeak: 4},
 				result.Destination{Address: "127.0.0.1:15001", PortsInUse: 100, PortsInUsePeak: 100, OpensPerSecond: new(2.0)},
-				result.Destination{Address: "192.0.2.1:6443", PortsInUse: 1, PortsInUsePeak: 1}),
+				result.Destination{Address: "192.0.2.1:6443", PortsInUse: 1, PortsInUsePeak: 1},
+				result.Destination{Address: "10.96.0.13:8443", PortsInUse: 14, PortsInUsePeak: 14},
+				result.Destination{Address: "10.96.0.14:443", PortsInUse: 13, PortsInUsePeak: 13},
+				result.Destination{Address: "10.96.0.15:8443", PortsInUse: 12, PortsInUsePeak: 12},
+				result.Destination{Address: "10.96.0.1:443", PortsInUse: 11, PortsInUsePeak: 11}),
 			seen("checkout-b", 30,
 				result.Destination{Address: "10.96.0.10:80", PortsInUse: 8000, PortsInUsePeak: 8000, TimeWait: 7900, OpensPerSecond: new(160.0)},
 				// Its servers close first: hardly any port is held, for all the churn.
@@ -130,7 +140,7 @@ func TestRanking(t *testing.T) {
 	}
 	got := strings.Join(order, "; ")
 	// Churn that this side may come to hold ports by counts as if it did.
-	want := "Service shop/payments:80; 203.0.113.7:443; 127.0.0.1:15001; Service shop/db:5432; Service search/index:9000; Service shop/redis:6379, at its endpoints; 10.244.3.3:7000, pod shop/worker-0; 192.0.2.1:6443"
+	want := "Service shop/payments:80; 203.0.113.7:443; 127.0.0.1:15001; Service shop/db:5432; Service shop/news:8443; Service shop/stock:443; Service shop/legacy:8443; Service default/kubernetes:443; Service search/index:9000; Service shop/redis:6379, at its endpoints; 10.244.3.3:7000, pod shop/worker-0; 192.0.2.1:6443"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -93,27 +92,8 @@ func newLink(d Destination, namespace string, others []v1alpha1.Link) v1alpha1.L
 			reference.Port = strconv.Itoa(int(d.Port.Port))
 		}
 	}
-	return v1alpha1.Link{Name: unused(nameOf(d.Service.Name, maximumLinkName), others), Service: reference, Protocol: protocolOf(d.Port)}
-}
-
-// protocolOf is what a Service says about its port: by appProtocol, or else by the part of its name before the first '-',
-// as meshes read it. What is over TLS is TCP to a policy until somebody says which authorities to trust.
-func protocolOf(port *corev1.ServicePort) v1alpha1.Protocol {
-	said, _, _ := strings.Cut(port.Name, "-")
-	if port.AppProtocol != nil {
-		said = strings.TrimPrefix(*port.AppProtocol, "kubernetes.io/")
-	}
-	switch said {
-	case "http":
-		return v1alpha1.ProtocolHTTP
-	case "h2c", "http2":
-		return v1alpha1.ProtocolHTTP2
-	case "grpc":
-		return v1alpha1.ProtocolGRPC
-	case "ws":
-		return v1alpha1.ProtocolWebSocket
-	}
-	return v1alpha1.ProtocolTCP
+	s := spokenTo(d.Service, d.Port)
+	return v1alpha1.Link{Name: unused(nameOf(d.Service.Name, maximumLinkName), others), Service: reference, Protocol: s.protocol, TLS: s.tls}
 }
 
 // nameOf makes a name of lower-case letters, digits and '-' out of a text, of at most so many characters.
@@ -216,6 +196,11 @@ func (d Destination) String() string {
 func (f Found) Notes(in Input) []string {
 	var notes []string
 	for i, d := range f.Destinations {
+		if d.Service != nil && f.Links[i] != "" && slices.Index(f.Links, f.Links[i]) == i {
+			if note := spokenTo(d.Service, d.Port).note(f.Links[i], d.Service, d.Port); note != "" {
+				notes = append(notes, note)
+			}
+		}
 		switch {
 		case f.Links[i] == "":
 		case d.Direct:
@@ -224,7 +209,11 @@ func (f Found) Notes(in Input) []string {
 		case d.Pod != "":
 			notes = append(notes, fmt.Sprintf("Link %s: the address is that of a pod, which changes. Name a Service instead, if there is one.", f.Links[i]))
 		case d.Service == nil:
-			notes = append(notes, fmt.Sprintf("Link %s: %s is outside of what this cluster's Services name. Write the DNS name that the workload uses for it, and its protocol.", f.Links[i], d.Host))
+			note := fmt.Sprintf("Link %s: %s is outside of what this cluster's Services name. Write the DNS name that the workload uses for it, and its protocol", f.Links[i], d.Host)
+			if usuallyTLS(d.HostPort) {
+				note += fmt.Sprintf(": on port %d most servers speak HTTPS, by a certificate for their name", d.HostPort)
+			}
+			notes = append(notes, note+".")
 		}
 	}
 	for _, seen := range in.Seen {
