@@ -12,7 +12,8 @@ const (
 	// link that cannot be probed.
 	ConditionProbed = "Probed"
 	// ConditionCompliant is True when no rule of severity error or warning fails, Unknown while rules could not be
-	// judged. Positive polarity. Reasons: ReasonNoFindings, ReasonFindings, ReasonNotJudged.
+	// judged. Positive polarity. Reasons: ReasonNoFindings, ReasonFindings, ReasonNotJudged; ReasonProgressing while only
+	// rules on silence are not judged, which takes a quarter of an hour to measure.
 	ConditionCompliant = "Compliant"
 	// ConditionTuned says where the workload's tuning stands; True when nothing needs to change, or what was changed is
 	// verified. Positive polarity. Reasons: ReasonObserveOnly, ReasonNothingToTune, and those of a ConnectionTuning.

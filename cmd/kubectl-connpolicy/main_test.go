@@ -148,6 +148,26 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// No finding is not the last word while something is still being measured.
+func TestStatusSaysWhatIsNotJudged(t *testing.T) {
+	const policy = `apiVersion: connpolicy.dev/v1alpha1
+kind: ConnectionPolicy
+metadata: {name: fresh, namespace: new}
+spec: {to: [{name: a}]}
+status: {conditions: [{type: Compliant, status: Unknown, reason: Progressing, message: "nothing fails and 14 verdicts pass; silence is being measured until about 12:18 UTC, for a CP205"}]}
+---
+apiVersion: connpolicy.dev/v1alpha1
+kind: ConnectionReport
+metadata: {name: fresh-a, namespace: new}
+spec: {policyName: fresh, linkName: a}
+status: {findings: {total: 0, error: 0, warning: 0, info: 0}}
+`
+	_, stdout, stderr := try(t, policy, "status", "-f", "-")
+	if want := "nothing fails and 14 verdicts pass; silence is being measured until about 12:18 UTC, for a"; !strings.Contains(stdout, want) {
+		t.Errorf("%s%s, want %s", stdout, stderr, want)
+	}
+}
+
 // observation is as `kubectl logs` shows it, with a line of the log before it.
 func observation(t *testing.T) string {
 	t.Helper()

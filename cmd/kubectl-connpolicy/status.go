@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/columns"
@@ -27,6 +28,8 @@ type standing struct {
 	Findings *v1alpha1.FindingCount `json:"findings,omitempty"`
 	// Worst is the gravest finding, with the link that it is on.
 	Worst string `json:"worst,omitempty"`
+	// NotJudged says, where nothing fails, why that is not the last word: what is still being measured, or is not known.
+	NotJudged string `json:"notJudged,omitempty"`
 }
 
 func (p *plugin) status() *cobra.Command {
@@ -81,6 +84,9 @@ func standingOf(s report.Subject) standing {
 		if c := apimeta.FindStatusCondition(s.Policy.Status.Conditions, v1alpha1.ConditionTuned); c != nil {
 			row.Tuned = c.Reason
 		}
+		if c := apimeta.FindStatusCondition(s.Policy.Status.Conditions, v1alpha1.ConditionCompliant); c != nil && c.Status == metav1.ConditionUnknown {
+			row.NotJudged = c.Message
+		}
 	}
 	var gravest *v1alpha1.FindingCount
 	for i := range s.Reports {
@@ -124,13 +130,13 @@ func (p *plugin) writeStatus(form string, list []standing) error {
 		fmt.Fprintln(p.ErrOut, "There is no ConnectionPolicy here; -A looks in all namespaces, and 'kubectl connpolicy discover' writes one.")
 		return nil
 	}
-	rows := [][]string{{"NAMESPACE", "POLICY", "LINKS", "READY", "ERRORS", "WARNINGS", "REMARKS", "TUNED", "WORST"}}
+	rows := [][]string{{"NAMESPACE", "POLICY", "LINKS", "READY", "ERRORS", "WARNINGS", "REMARKS", "TUNED", "WORST, OR NOT JUDGED"}}
 	for _, s := range list {
 		errors, warnings, remarks := "unknown", "unknown", "unknown"
 		if f := s.Findings; f != nil {
 			errors, warnings, remarks = strconv.Itoa(int(f.Error)), strconv.Itoa(int(f.Warning)), strconv.Itoa(int(f.Info))
 		}
-		worst := columns.Wrap(s.Worst, worstColumns)
+		worst := columns.Wrap(cmp.Or(s.Worst, s.NotJudged), worstColumns)
 		if len(worst) > 1 {
 			worst[0] += " …"
 		}

@@ -432,6 +432,13 @@ func lookedAtSilence(t *testing.T, c *cluster) {
 	s.waitFor(t, "p", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	s.waitFor(t, "p", v1alpha1.ConditionProbed, metav1.ConditionTrue, v1alpha1.ReasonSucceeded)
 	idle := s.liveIdle(t, "p")
+	eventually(t, func() string {
+		c := meta.FindStatusCondition(s.policy(t, "p").Status.Conditions, v1alpha1.ConditionCompliant)
+		if c == nil || !strings.Contains(c.Message, "; silence is being measured until about ") {
+			return fmt.Sprintf("it is not told that silence is being measured: %+v", c)
+		}
+		return ""
+	})
 	if deadline := *idle.Spec.ActiveDeadlineSeconds; deadline < 600 {
 		t.Errorf("the pod that looks at ten minutes of silence has a deadline of %d s", deadline)
 	}

@@ -49,6 +49,7 @@ func (r *Reconciler) probeIdle(ctx context.Context, s *scope, l *link, requested
 		if l.idleWaiting != "" || step.run != nil && underWay(step.run) {
 			step.wake = s.now.Add(idleLookAgain)
 		}
+		l.idleUntil = s.idleUntil(step.run, *r.idleLimits(s.policy).IdleSeconds)
 		s.wakeAt(step.wake)
 	}()
 	return r.carryOut(ctx, s, &step, func() *corev1.Pod { return r.buildIdlePod(s, l, &step) }, &l.idleWaiting)
@@ -201,6 +202,27 @@ func (s *scope) awaitSilence(probes []audit.ProbeResult, l *link) {
 	probes[0].Result.Measurements.Idle = &result.Idle{Meta: result.Meta{
 		Outcome: result.Skipped, Cause: cmp.Or(l.idleTrouble(), "it is measured in a pod of its own, which has not come to its end yet"),
 	}}
+}
+
+// idleUntil is when the pod of a run has looked at silence for so many seconds, on the next full minute. Zero: none looks.
+func (s *scope) idleUntil(run *v1alpha1.ProbeRunStatus, seconds int32) time.Time {
+	if run == nil || !underWay(run) {
+		return time.Time{}
+	}
+	began := s.now // a pod that was just created was not read yet
+	for _, pod := range s.pods {
+		if slices.ContainsFunc(run.Pods, func(p v1alpha1.ProbePodStatus) bool { return p.Outcome == "" && p.UID == string(pod.UID) }) {
+			began = pod.CreationTimestamp.Time
+		}
+	}
+	return began.Add(time.Duration(seconds)*time.Second + time.Minute).Truncate(time.Minute)
+}
+
+// awaitsSilence says whether rules about a link wait for its silence to be measured for the first time. With WebSocket the
+// first probe has looked a little itself.
+func (s *scope) awaitsSilence(l *link) bool {
+	return asksForIdle(s.policy) && l.spec.Protocol != v1alpha1.ProtocolWebSocket && l.idleTrouble() == "" &&
+		l.report != nil && s.silence(l, l.report.Status.Vantages) == nil
 }
 
 // idleTrouble says why silence could not be looked at yet, if it could not.

@@ -64,6 +64,8 @@ type link struct {
 	trouble trouble
 	// waiting says what a run waits for, idleWaiting what that of idle waits for.
 	waiting, idleWaiting string
+	// idleUntil is when the pod that looks at silence is done, about. Zero: none looks.
+	idleUntil time.Time
 	// previous is the run as it was read, previousIdle that of idle.
 	previous, previousIdle *v1alpha1.ProbeRunStatus
 	// begun: a run began in this reconcile.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/clip"
+	"github.com/connpolicy/connpolicy/internal/figure"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -224,18 +226,26 @@ func (s *scope) probed() state {
 
 // compliant: does any rule fail?
 func (s *scope) compliant() state {
-	var failing, unknown []string
-	judged, gravest := len(s.links) > 0, s.gravestOf()
+	var failing, unknown, silent []string
+	passing, until := 0, time.Time{}
+	judged, gravest, ofSilence := len(s.links) > 0, s.gravestOf(), rulesOfSilence()
 	for _, l := range s.links {
 		if l.report == nil || len(l.report.Status.Verdicts) == 0 {
 			judged = false
 			continue
 		}
+		awaits := s.awaitsSilence(l)
 		for _, v := range l.report.Status.Verdicts {
 			switch {
 			case v.Result == v1alpha1.VerdictFail && v.Severity != v1alpha1.SeverityInfo:
 				failing = append(failing, l.spec.Name+" "+v.Rule)
-			case v.Result == v1alpha1.VerdictUnknown && gravest[v.Rule] != audit.Info:
+			case v.Result == v1alpha1.VerdictPass:
+				passing++
+			case v.Result != v1alpha1.VerdictUnknown || gravest[v.Rule] == audit.Info:
+			case awaits && slices.Contains(ofSilence, v.Rule):
+				silent = append(silent, l.spec.Name+" "+v.Rule)
+				until = latest(until, l.idleUntil)
+			default:
 				unknown = append(unknown, l.spec.Name+" "+v.Rule)
 			}
 		}
@@ -245,11 +255,44 @@ func (s *scope) compliant() state {
 		return state{metav1.ConditionFalse, v1alpha1.ReasonFindings, s.worst() + others(failing)}
 	case !judged:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, "not every link was measured yet"}
+	case len(silent) > 0:
+		message := fmt.Sprintf("nothing fails and %s; %s, for %s",
+			figure.Plural(passing, "verdict passes", "verdicts pass"), silenceUntil(until), strings.Join(silent, ", "))
+		if len(unknown) == 0 {
+			return state{metav1.ConditionUnknown, v1alpha1.ReasonProgressing, message}
+		}
+		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, message + "; too little is known to judge " + strings.Join(unknown, ", ")}
 	case len(unknown) > 0:
 		return state{metav1.ConditionUnknown, v1alpha1.ReasonNotJudged, "nothing fails, but too little is known to judge " + strings.Join(unknown, ", ")}
 	default:
 		return state{metav1.ConditionTrue, v1alpha1.ReasonNoFindings, "no rule fails"}
 	}
+}
+
+// rulesOfSilence are the ids of those that cannot be judged before silence is measured.
+func rulesOfSilence() []string {
+	var ids []string
+	for _, rule := range audit.Rules() {
+		if slices.Contains(rule.Needs, string(v1alpha1.MeasurementIdle)) {
+			ids = append(ids, rule.ID)
+		}
+	}
+	return ids
+}
+
+// silenceUntil says in words that silence is being measured. A zero time: it is not begun.
+func silenceUntil(until time.Time) string {
+	if until.IsZero() {
+		return "silence is measured next"
+	}
+	return "silence is being measured until about " + until.UTC().Format("15:04 MST")
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // worst is the message of the gravest finding over all links.

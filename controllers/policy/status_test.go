@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -193,6 +195,76 @@ func refusing(t *testing.T) []v1alpha1.Vantage {
 		Handshake: &result.Handshake{Meta: result.Meta{Outcome: result.Failed, Cause: "connection refused"}},
 		Reuse:     &result.Reuse{Meta: result.Meta{Outcome: result.Skipped, Cause: "the target cannot be reached"}},
 	}})}
+}
+
+// For a quarter of an hour after a policy is made nothing but silence is waited for, and Compliant says so.
+func TestCompliantWhileSilenceIsMeasured(t *testing.T) {
+	idlePod := pod("idle", "n1", "")
+	for _, test := range []struct {
+		name   string
+		change func(*scope, *link)
+		want   string
+	}{
+		{"under way", func(*scope, *link) {}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205"},
+		{"and more is not known", func(_ *scope, l *link) {
+			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP101", Result: v1alpha1.VerdictUnknown})
+		}, "NotJudged: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205; too little is known to judge server CP101"},
+		{"what is only worth knowing waits too", func(_ *scope, l *link) {
+			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP303", Result: v1alpha1.VerdictUnknown})
+		}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205"},
+		{"not begun", func(_ *scope, l *link) { l.idleUntil = time.Time{} }, "Progressing: nothing fails and 1 verdict passes; silence is measured next, for server CP501, server CP205"},
+		{"without a place", func(_ *scope, l *link) { l.idleWaiting = "no place" }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		{"the pod failed", func(_ *scope, l *link) { l.status.IdleRun.Failures = 1 }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		{"not asked for", func(s *scope, _ *link) { s.policy.Spec.Probe.Limits.IdleSeconds = new(int32(0)) }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		{"known, and too little of it", func(_ *scope, l *link) {
+			v := vantageOf(t, "n1", "a", fullResult())
+			if err := (vantage.Silence{From: v1alpha1.IdleSource{Node: "n1"}, Idle: &result.Idle{Meta: result.Meta{Outcome: result.Failed, Cause: "refused"}}}).Put(&v); err != nil {
+				t.Fatal(err)
+			}
+			l.report.Status.Vantages = []v1alpha1.Vantage{v}
+		}, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		{"a rule fails", func(_ *scope, l *link) {
+			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP101", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityWarning, Message: "slow"})
+		}, "Findings: CP101: slow"},
+	} {
+		s := summarised(func(s *scope, l *link) {
+			s.policy.Spec.Probe.Limits.IdleSeconds = new(int32(1000))
+			l.status.Run = running(pod("a", "n1", result.Measured))
+			l.status.IdleRun = running(idlePod)
+			l.idleUntil = s.idleUntil(l.status.IdleRun, 1000)
+			l.report = &v1alpha1.ConnectionReport{Status: v1alpha1.ConnectionReportStatus{Verdicts: []v1alpha1.Verdict{
+				{Rule: "CP201", Result: v1alpha1.VerdictPass}, {Rule: "CP501", Result: v1alpha1.VerdictUnknown}, {Rule: "CP205", Result: v1alpha1.VerdictUnknown},
+			}}}
+			test.change(s, l)
+		})
+		got := meta.FindStatusCondition(s.policy.Status.Conditions, v1alpha1.ConditionCompliant)
+		if said := got.Reason + ": " + got.Message; said != test.want {
+			t.Errorf("%s: %q, want %q", test.name, said, test.want)
+		}
+	}
+}
+
+// The time that is told does not move while the pod looks, or the status would be written again and again.
+func TestUntilWhenSilenceIsMeasured(t *testing.T) {
+	s := idleScope(nothingElse)
+	run := running(pod("idle", "n1", ""))
+	created := begin.Add(10 * time.Second)
+	want := created.Add(1060 * time.Second).Truncate(time.Minute)
+	s.now = created
+	if got := s.idleUntil(run, 1000); !got.Equal(want) {
+		t.Errorf("%s when the pod is created, want %s", got, want)
+	}
+	s.pods = []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{UID: "uid-idle", CreationTimestamp: metav1.NewTime(created)}}}
+	s.now = created.Add(15 * time.Minute)
+	if got := s.idleUntil(run, 1000); !got.Equal(want) {
+		t.Errorf("%s a quarter of an hour later, want %s", got, want)
+	}
+	if got := s.idleUntil(running(pod("idle", "n1", result.Measured)), 1000); !got.IsZero() {
+		t.Errorf("%s although no pod looks", got)
+	}
+	if got := s.idleUntil(nil, 1000); !got.IsZero() {
+		t.Errorf("%s although nothing is begun", got)
+	}
 }
 
 // What Ready says must not read as if a target that refuses had been measured.
