@@ -40,29 +40,20 @@ func TestEveryRequestHasAConnectionThatTheClientClosesFirst(t *testing.T) {
 	pair := nstest.New(t)
 	listener := pair.Listen(t)
 	var connections, requests, clientFirst atomic.Int64
-	go func() {
+	nstest.Serve(t, listener, func(connection net.Conn) {
+		connections.Add(1)
+		buffer := make([]byte, 1000)
 		for {
-			connection, err := listener.Accept()
-			if err != nil {
+			if _, err := connection.Read(buffer); err != nil {
+				clientFirst.Add(1)
 				return
 			}
-			connections.Add(1)
-			go func() {
-				defer connection.Close()
-				buffer := make([]byte, 1000)
-				for {
-					if _, err := connection.Read(buffer); err != nil {
-						clientFirst.Add(1)
-						return
-					}
-					requests.Add(1)
-					if _, err := connection.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")); err != nil {
-						return
-					}
-				}
-			}()
+			requests.Add(1)
+			if _, err := connection.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")); err != nil {
+				return
+			}
 		}
-	}()
+	})
 	l := newLoad(t, "http://"+listener.Addr().String(), 200, 1)
 	runFor(t, pair, l, nstest.AddressOf(t, listener), 5*time.Millisecond, 2*time.Second)
 	s := l.count.snapshot(time.Now())
@@ -100,26 +91,10 @@ func TestPortsRunOutAndTheErrorIsCounted(t *testing.T) {
 	pair := nstest.New(t)
 	pair.Sysctl(t, "net.ipv4.ip_local_port_range", "40000 40049")
 	listener := pair.Listen(t)
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer connection.Close()
-				buffer := make([]byte, 1000)
-				for {
-					if _, err := connection.Read(buffer); err != nil {
-						return
-					}
-					if _, err := connection.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
+	nstest.Answer(t, listener, func(connection net.Conn, _ int) bool {
+		_, err := connection.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+		return err == nil
+	})
 	l := newLoad(t, "http://"+listener.Addr().String(), 100, 1)
 	runFor(t, pair, l, nstest.AddressOf(t, listener), 10*time.Millisecond, 1500*time.Millisecond)
 	s := l.count.snapshot(time.Now())

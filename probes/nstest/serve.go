@@ -97,18 +97,20 @@ func Follow(t *testing.T, listener net.Listener) {
 // and closes the connection when respond is false. It is for servers that misbehave on purpose; net/http's does not.
 func Answer(t *testing.T, listener net.Listener, respond func(connection net.Conn, number int) (goOn bool)) {
 	t.Helper()
-	Serve(t, listener, func(connection net.Conn) {
-		lines := bufio.NewReader(connection)
-		for number := 1; ; number++ {
-			for line := ""; line != "\r\n"; {
-				var err error
-				if line, err = lines.ReadString('\n'); err != nil {
-					return
-				}
-			}
-			if !respond(connection, number) {
+	Serve(t, listener, func(connection net.Conn) { answer(connection, respond) })
+}
+
+func answer(connection net.Conn, respond func(net.Conn, int) bool) {
+	lines := bufio.NewReader(connection)
+	for number := 1; ; number++ {
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = lines.ReadString('\n'); err != nil {
 				return
 			}
 		}
-	})
+		if !respond(connection, number) {
+			return
+		}
+	}
 }

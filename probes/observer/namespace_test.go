@@ -20,8 +20,8 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 	// TIME_WAIT early (RFC 1337).
 	pair.Sysctl(t, "net.ipv4.tcp_rfc1337", "1")
 	first, second := pair.Listen(t), pair.Listen(t)
-	go acceptAndFollow(first)
-	go acceptAndFollow(second)
+	nstest.Follow(t, first)
+	nstest.Follow(t, second)
 	const firstOpen, firstClosed, secondOpen = 30, 120, 15
 	pair.InClient(t, func() {
 		// The client listens too, and what it accepts holds no port.
@@ -31,7 +31,7 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 			return
 		}
 		defer own.Close()
-		go acceptAndFollow(own)
+		nstest.Follow(t, own)
 
 		log := slog.New(slog.DiscardHandler)
 		o, err := New(log, procnet.New("/proc"), 2*time.Second)
@@ -130,20 +130,5 @@ func near(t *testing.T, samples map[string]string, name string, want float64) {
 	}
 	if got < 0.9*want || got > 1.1*want {
 		t.Errorf("%s = %v, want about %.1f", name, got, want)
-	}
-}
-
-// acceptAndFollow closes each connection after the client did.
-func acceptAndFollow(listener net.Listener) {
-	for {
-		connection, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer connection.Close()
-			// Nothing is ever sent: the read ends with the client's close.
-			_, _ = connection.Read(make([]byte, 1))
-		}()
 	}
 }

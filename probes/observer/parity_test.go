@@ -98,7 +98,7 @@ func TestParityOfARealKernel(t *testing.T) {
 			pair.Sysctl(t, "net.ipv4.ip_local_port_range", portRange)
 			bound, connected, late, many := pair.Listen(t), pair.Listen(t), pair.Listen(t), pair.Listen(t)
 			for _, listener := range []net.Listener{bound, connected, late, many} {
-				go acceptAndFollow(listener)
+				nstest.Follow(t, listener)
 			}
 			pair.InClient(t, func() {
 				own := &net.TCPAddr{IP: net.ParseIP(nstest.ClientAddress)}

@@ -481,20 +481,11 @@ func TestTimeWaitOverTCP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pair := nstest.New(t)
 			listener := pair.Listen(t)
-			go func() {
-				for {
-					connection, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer connection.Close()
-						if tcp, ok := connection.(*net.TCPConn); ok {
-							c.handle(tcp)
-						}
-					}()
+			nstest.Serve(t, listener, func(connection net.Conn) {
+				if tcp, ok := connection.(*net.TCPConn); ok {
+					c.handle(tcp)
 				}
-			}()
+			})
 			limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
 			w := probe(t.Context(), t, pair, "tcp://"+listener.Addr().String(), limits, "timeWait").Measurements.TimeWait
 			if w.Outcome == result.Failed && c.cause != "" && len(w.Scenarios) == 0 && strings.Contains(w.Cause, c.cause) {
@@ -540,19 +531,7 @@ func TestTimeWaitToALinkLocalAddress(t *testing.T) {
 		}
 	}
 	eventually(pair.InServer, listen)
-	defer listener.Close()
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer connection.Close()
-				_, _ = io.Copy(io.Discard, connection)
-			}()
-		}
-	}()
+	nstest.Follow(t, listener)
 	eventually(pair.InClient, connect)
 	limits := budget.Limits{Connections: 10, RequestsPerSecond: 400, Seconds: 10}
 	w := probe(t.Context(), t, pair, "tcp://["+address.String()+"%25"+zone+"]:8080", limits, "timeWait").Measurements.TimeWait

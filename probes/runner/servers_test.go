@@ -25,21 +25,14 @@ func serve(t *testing.T, pair *nstest.Pair, respond answer) *countingServer {
 	t.Helper()
 	listener := pair.Listen(t)
 	s := &countingServer{address: nstest.AddressOf(t, listener)}
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.connections.Add(1)
-			go s.handle(connection, respond)
-		}
-	}()
+	nstest.Serve(t, listener, func(connection net.Conn) {
+		s.connections.Add(1)
+		s.handle(connection, respond)
+	})
 	return s
 }
 
 func (s *countingServer) handle(connection net.Conn, respond answer) {
-	defer connection.Close()
 	lines := bufio.NewReader(connection)
 	closing := false
 	for number := 1; ; number++ {

@@ -304,61 +304,13 @@ func TestWhatCannotBeSeenIsNoFigure(t *testing.T) {
 	}
 }
 
-// counting counts the connections that a listener takes.
-type counting struct {
-	net.Listener
-	accepted *atomic.Int64
-}
-
-func (c counting) Accept() (net.Conn, error) {
-	connection, err := c.Listener.Accept()
-	if err == nil {
-		c.accepted.Add(1)
-	}
-	return connection, err
-}
-
-// forEver sends the same again and again, with pauses, until the connection ends.
-func forEver(head, again string, pause time.Duration) func(net.Conn, int) bool {
-	return func(connection net.Conn, _ int) bool {
-		_, err := io.WriteString(connection, head)
-		for err == nil {
-			time.Sleep(pause)
-			_, err = io.WriteString(connection, again)
-		}
-		return false
-	}
-}
-
 func TestServersThatFail(t *testing.T) {
-	const slow = 100 * time.Millisecond
-	for name, respond := range map[string]func(net.Conn, int) bool{
-		"streams for ever":     forEver("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 1<<16), 0),
-		"a header without end": forEver("HTTP/1.1 200 OK\r\n", "X-Again: "+strings.Repeat("y", 1<<10)+"\r\n", 0),
-		"a byte at a time":     forEver("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "x", slow),
-		"garbage":              forEver("\x16\x03\x01 what is this\r\n", "?", slow),
-		"silence":              forEver("", "", slow),
-		"closes at once":       func(net.Conn, int) bool { return false },
-		"stops in the response": func(c net.Conn, _ int) bool {
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
-			return false
-		},
-		"resets": func(c net.Conn, _ int) bool {
-			if tcp, ok := c.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0)
-			}
-			return false
-		},
-	} {
+	for name, respond := range nstest.Failing() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pair := nstest.New(t)
 			listener := pair.Listen(t)
-			var accepted, requests atomic.Int64
-			nstest.Answer(t, counting{listener, &accepted}, func(connection net.Conn, number int) bool {
-				requests.Add(1)
-				return respond(connection, number)
-			})
+			reached := nstest.AnswerCounted(t, listener, respond)
 			limits := budget.Limits{Connections: 4, RequestsPerSecond: 100, Seconds: 2}
 			begin := time.Now()
 			r, spent := measure(t, pair, nstest.AddressOf(t, listener), limits)
@@ -368,8 +320,9 @@ func TestServersThatFail(t *testing.T) {
 			if r.Outcome != result.Failed || r.Cause == "" || r.InitialWindowSegments != nil || r.ColdMicroseconds != nil {
 				t.Errorf("%s %q, with figures", r.Outcome, r.Cause)
 			}
-			if spent.Connections > limits.Connections || int64(spent.Connections) != accepted.Load() || int64(spent.Requests) != requests.Load() {
-				t.Errorf("spent %+v, the server saw %d connections and %d requests", spent, accepted.Load(), requests.Load())
+			connections, requests := reached.Connections.Load(), reached.Requests.Load()
+			if spent.Connections > limits.Connections || int64(spent.Connections) != connections || int64(spent.Requests) != requests {
+				t.Errorf("spent %+v, the server saw %d connections and %d requests", spent, connections, requests)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 func TestClosingsOfARealNamespace(t *testing.T) {
 	pair := nstest.New(t)
 	listener := pair.Listen(t)
-	go acceptAndFollow(listener)
+	nstest.Follow(t, listener)
 	const connections = 50
 	pair.InClient(t, func() {
 		closings, err := sockdiag.ListenClosings()

@@ -16,7 +16,7 @@ func TestDumpCountsWhatIsThere(t *testing.T) {
 	// TIME_WAIT early (RFC 1337).
 	pair.Sysctl(t, "net.ipv4.tcp_rfc1337", "1")
 	listener := pair.Listen(t)
-	go acceptAndFollow(listener)
+	nstest.Follow(t, listener)
 	const open, closed = 40, 300
 	pair.InClient(t, func() {
 		for i := range open + closed {
@@ -69,21 +69,6 @@ func count(t *testing.T, states sockdiag.States) map[sockdiag.State]int {
 		t.Error(err)
 	}
 	return counts
-}
-
-// acceptAndFollow closes each connection after the client did.
-func acceptAndFollow(listener net.Listener) {
-	for {
-		connection, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer connection.Close()
-			// Nothing is ever sent: the read ends with the client's close.
-			_, _ = connection.Read(make([]byte, 1))
-		}()
-	}
 }
 
 func TestDumpListsBothFamilies(t *testing.T) {
