@@ -111,16 +111,7 @@ func (s *scope) idleChoice(l *link) vantageChoice {
 		})
 	}
 	nodes := slices.Clone(choice.nodes)
-	slices.SortStableFunc(nodes, func(a, b string) int {
-		switch {
-		case measuredFrom(a) == measuredFrom(b):
-			return 0
-		case measuredFrom(a):
-			return -1
-		default:
-			return 1
-		}
-	})
+	slices.SortStableFunc(nodes, func(a, b string) int { return trueFirst(measuredFrom(a), measuredFrom(b)) })
 	return vantageChoice{nodes: nodes, enough: 1}
 }
 
