@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,31 +14,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/test/apiserver"
 )
 
-const (
-	operator = "system:serviceaccount:connpolicy-system:connpolicy-manager"
-	patience = 60 * time.Second
-)
+const patience = 60 * time.Second
 
 // The manager's program on a real API server, with the operator's manifests and rights: what it tells Prometheus, and whom.
 func TestMetricsOfTheManager(t *testing.T) {
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	config := apiserver.Start(t)
 	address := freeAddress(t)
 	admin := startManager(t, config, address)
@@ -101,16 +92,7 @@ func TestMain(m *testing.M) {
 // administrator's.
 func startManager(t *testing.T, config *rest.Config, address string) client.Client {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	admin, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := apiserver.NewClient(t, config, apiserver.NewScheme(t))
 	apiserver.Install(t.Context(), t, admin, "../../dist/install.yaml")
 
 	manager := exec.Command(os.Args[0], "--open-reports", "--metrics-bind-address="+address, "--health-probe-bind-address=0")
@@ -138,7 +120,7 @@ func kubeconfig(t *testing.T, config *rest.Config) string {
 	made.Clusters[name] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
 	made.AuthInfos[name] = &clientcmdapi.AuthInfo{
 		ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
-		Impersonate: operator, ImpersonateGroups: []string{"system:authenticated"},
+		Impersonate: apiserver.Operator, ImpersonateGroups: []string{"system:authenticated"},
 	}
 	made.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	made.CurrentContext = name

@@ -3,27 +3,20 @@ package openreports_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	reportsapi "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/openreports"
@@ -31,7 +24,6 @@ import (
 )
 
 const (
-	operator = "system:serviceaccount:connpolicy-system:connpolicy-manager"
 	patience = 60 * time.Second
 	// definitionModule holds the real definition of the kind.
 	definitionModule = "github.com/openreports/reports-api"
@@ -129,10 +121,9 @@ func TestOnAnAPIServer(t *testing.T) {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	c := &cluster{config: apiserver.Start(t), definition: filepath.Join(moduleFolder(t, definitionModule), definitionFile)}
 	c.admin = c.client(t, c.config)
-	c.asOperator = c.client(t, c.operatorConfig())
+	c.asOperator = c.client(t, apiserver.As(c.config, apiserver.Operator))
 	apiserver.Install(t.Context(), t, c.admin, "../../dist/install.yaml")
 	return c
 }
@@ -147,59 +138,24 @@ func moduleFolder(t *testing.T, module string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// operatorConfig acts with the rights of the operator's ServiceAccount and no others.
-func (c *cluster) operatorConfig() *rest.Config {
-	asOperator := rest.CopyConfig(c.config)
-	asOperator.Impersonate = rest.ImpersonationConfig{UserName: operator, Groups: []string{"system:authenticated"}}
-	return asOperator
-}
-
 // client sends what it writes with strict checks of field names: what the definition does not know is an error.
 func (c *cluster) client(t *testing.T, config *rest.Config) client.Client {
 	t.Helper()
-	made, err := client.New(config, client.Options{Scheme: scheme(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client.WithFieldValidation(made, metav1.FieldValidationStrict)
-}
-
-func scheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, reportsapi.Install} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return scheme
+	return client.WithFieldValidation(apiserver.NewClient(t, config, apiserver.NewScheme(t, reportsapi.Install)), metav1.FieldValidationStrict)
 }
 
 // startManager runs the controller until the test ends.
 func (c *cluster) startManager(t *testing.T) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(c.operatorConfig(), ctrl.Options{
-		Scheme:     scheme(t),
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Cache:      cache.Options{ByObject: map[client.Object]cache.ByObject{openreports.Definition(): openreports.DefinitionAlone()}},
-		Controller: config.Controller{SkipNameValidation: new(true)},
+	mgr := apiserver.NewManager(t, c.config, ctrl.Options{
+		Scheme: apiserver.NewScheme(t, reportsapi.Install),
+		Cache:  cache.Options{ByObject: map[client.Object]cache.ByObject{openreports.Definition(): openreports.DefinitionAlone()}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	reconciler := &openreports.Reconciler{Client: mgr.GetClient(), Live: c.asOperator}
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the manager stopped: %v", err)
-		}
-	})
+	t.Cleanup(apiserver.Run(t, mgr))
 }
 
 // addPolicy creates a policy of a workload with the links payments and bank.

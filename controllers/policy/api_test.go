@@ -27,12 +27,13 @@ import (
 	"github.com/connpolicy/connpolicy/internal/probepod"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
+	"github.com/connpolicy/connpolicy/test/apiserver"
 )
 
 // The controller on a real API server, with its manifests and its rights. Pods are played by the test.
 func TestOnAnAPIServer(t *testing.T) {
 	c := startCluster(t)
-	c.addNode(t, "ready-node")
+	apiserver.AddNode(t, c.admin, "ready-node", corev1.NodeSystemInfo{})
 	port := serveObserver(t)
 	var forgets atomic.Bool
 	stop := c.startManager(t, &forgets, port)

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,12 +20,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
@@ -40,10 +34,7 @@ import (
 	"github.com/connpolicy/connpolicy/test/apiserver"
 )
 
-const (
-	operator = "system:serviceaccount:connpolicy-system:connpolicy-manager"
-	patience = 30 * time.Second
-)
+const patience = 30 * time.Second
 
 // cluster is an API server with the operator's manifests and without kubelets: the tests play them.
 type cluster struct {
@@ -58,37 +49,10 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	c := &cluster{config: apiserver.Start(t), scheme: runtime.NewScheme()}
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(c.scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var err error
-	if c.admin, err = client.New(c.config, client.Options{Scheme: c.scheme}); err != nil {
-		t.Fatal(err)
-	}
+	c := &cluster{config: apiserver.Start(t), scheme: apiserver.NewScheme(t)}
+	c.admin = apiserver.NewClient(t, c.config, c.scheme)
 	apiserver.Install(t.Context(), t, c.admin, "../../dist/install-apply.yaml")
 	return c
-}
-
-// addNode creates a node that takes pods. The API server taints a new node; this takes the taint away, as the node
-// controller would.
-func (c *cluster) addNode(t *testing.T, name string) {
-	t.Helper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelOSStable: "linux"}}}
-	if err := c.admin.Create(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	node.Spec.Taints = nil
-	if err := c.admin.Update(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	if err := c.admin.Status().Update(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // forgetful is a client whose status writes fail while told so: the operator dies before it has recorded what it did.
@@ -122,17 +86,7 @@ func (f forgetfulStatus) Patch(ctx context.Context, object client.Object, patch 
 // startManager runs the controller, with the rights of the operator and no others, until the function is called.
 func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort int) (stop func()) {
 	t.Helper()
-	asOperator := rest.CopyConfig(c.config)
-	asOperator.Impersonate = rest.ImpersonationConfig{UserName: operator, Groups: []string{"system:authenticated"}}
-	mgr, err := ctrl.NewManager(asOperator, ctrl.Options{
-		Scheme:     c.scheme,
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
-		Controller: config.Controller{SkipNameValidation: new(true)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	mgr := apiserver.NewManager(t, c.config, ctrl.Options{Scheme: c.scheme})
 	auditRules, err := userrules.NewEnvironment()
 	if err != nil {
 		t.Fatal(err)
@@ -152,18 +106,10 @@ func (c *cluster) startManager(t *testing.T, forgets *atomic.Bool, observerPort 
 		ProbeImage: "probe:test", ObserverPort: observerPort,
 		AuditRules: auditRules,
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
+	if err := reconciler.SetupWithManager(t.Context(), mgr); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the manager stopped: %v", err)
-		}
-	}
+	return apiserver.Run(t, mgr)
 }
 
 // shop is a namespace with a Service and a workload that no controller but the test looks after.

@@ -3,13 +3,10 @@ package tuning_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -18,12 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/controllers/limits"
@@ -35,7 +29,6 @@ import (
 )
 
 const (
-	operator     = "system:serviceaccount:connpolicy-system:connpolicy-manager"
 	workloadName = "client"
 	nodeName     = "node-1"
 	patience     = 60 * time.Second
@@ -52,65 +45,18 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	c := &cluster{config: apiserver.Start(t), scheme: runtime.NewScheme()}
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(c.scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.admin = c.client(t, c.config)
+	c := &cluster{config: apiserver.Start(t), scheme: apiserver.NewScheme(t)}
+	c.admin = apiserver.NewClient(t, c.config, c.scheme)
 	apiserver.Install(t.Context(), t, c.admin, "../../dist/install-apply.yaml")
-	c.asOperator = c.client(t, c.operatorConfig())
-	c.createNode(t)
+	c.asOperator = apiserver.NewClient(t, apiserver.As(c.config, apiserver.Operator), c.scheme)
+	apiserver.AddNode(t, c.admin, nodeName, corev1.NodeSystemInfo{KubeletVersion: "v1.37.2", KernelVersion: "6.18.0"})
 	return c
-}
-
-func (c *cluster) client(t *testing.T, config *rest.Config) client.Client {
-	t.Helper()
-	made, err := client.New(config, client.Options{Scheme: c.scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
-}
-
-// operatorConfig acts with the rights of the operator's ServiceAccount and no others.
-func (c *cluster) operatorConfig() *rest.Config {
-	asOperator := rest.CopyConfig(c.config)
-	asOperator.Impersonate = rest.ImpersonationConfig{UserName: operator, Groups: []string{"system:authenticated"}}
-	return asOperator
-}
-
-func (c *cluster) createNode(t *testing.T) {
-	t.Helper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName}}
-	if err := c.admin.Create(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	node.Spec.Taints = nil
-	if err := c.admin.Update(t.Context(), node); err != nil {
-		t.Fatal(err)
-	}
-	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.37.2", KernelVersion: "6.18.0"}
-	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	c.updateStatus(t, node)
 }
 
 // startManager runs the controller until the function that it returns is called.
 func (c *cluster) startManager(t *testing.T, mayApply bool) (stop func()) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(c.operatorConfig(), ctrl.Options{
-		Scheme:  c.scheme,
-		Metrics: metricsserver.Options{BindAddress: "0"},
-		// As cmd/manager has it.
-		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
-		// Two managers of one process may have controllers of one name.
-		Controller: config.Controller{SkipNameValidation: new(true)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	mgr := apiserver.NewManager(t, c.config, ctrl.Options{Scheme: c.scheme})
 	reconciler := &tuning.Reconciler{
 		Client: mgr.GetClient(), Live: c.asOperator, Recorder: mgr.GetEventRecorder("connpolicy"),
 		Places:     &limits.Places{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), InCluster: 20, OnNode: 2, Now: time.Now},
@@ -119,15 +65,7 @@ func (c *cluster) startManager(t *testing.T, mayApply bool) (stop func()) {
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the manager stopped: %v", err)
-		}
-	}
+	return apiserver.Run(t, mgr)
 }
 
 func (c *cluster) get(t *testing.T, key types.NamespacedName, object client.Object) {

@@ -3,12 +3,15 @@
 package apiserver
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
@@ -39,6 +42,8 @@ func Start(t testing.TB) *rest.Config {
 			t.Errorf("stop kube-apiserver: %v", err)
 		}
 	})
+	// What controllers say in a test is of interest from warnings on.
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	// Tests poll; the client's own rate limit would only make them slow.
 	config.QPS, config.Burst = -1, -1
 	return config

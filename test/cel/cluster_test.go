@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,7 +20,7 @@ import (
 const (
 	installApply = "../../dist/install-apply.yaml"
 	installPlain = "../../dist/install.yaml"
-	operator     = "system:serviceaccount:connpolicy-system:connpolicy-manager"
+	operator     = apiserver.Operator
 
 	// activeSeconds bounds how long the API server may take to follow a change of an admission policy or its parameters.
 	activeSeconds = 30
@@ -51,12 +50,7 @@ func TestAPI(t *testing.T) {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{config: apiserver.Start(t), scheme: runtime.NewScheme()}
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(c.scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c := &cluster{config: apiserver.Start(t), scheme: apiserver.NewScheme(t)}
 	c.admin = c.as(t, "")
 	apiserver.Install(t.Context(), t, c.admin, installApply)
 	c.waitForAdmission(t)
@@ -68,15 +62,11 @@ func startCluster(t *testing.T) *cluster {
 // administrator.
 func (c *cluster) as(t *testing.T, user string, groups ...string) client.Client {
 	t.Helper()
-	config := rest.CopyConfig(c.config)
+	config := c.config
 	if user != "" {
-		config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+		config = apiserver.As(config, user, groups...)
 	}
-	plain, err := client.New(config, client.Options{Scheme: c.scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client.WithFieldValidation(plain, metav1.FieldValidationStrict)
+	return client.WithFieldValidation(apiserver.NewClient(t, config, c.scheme), metav1.FieldValidationStrict)
 }
 
 // waitForAdmission waits until each of the ValidatingAdmissionPolicies refuses what it is there to refuse.
