@@ -122,6 +122,13 @@ func (c *cluster) newShop(t *testing.T, namespace string) shop {
 	t.Helper()
 	s := shop{c, namespace}
 	s.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	// Probes that the test leaves behind would fail in another, and be counted there.
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if err := c.admin.DeleteAllOf(ctx, &v1alpha1.ConnectionPolicy{}, client.InNamespace(namespace)); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 
