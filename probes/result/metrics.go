@@ -57,6 +57,7 @@ const (
 	MetricFailed                 = "connpolicy_observer_destination_failed_total"
 	MetricClosed                 = "connpolicy_observer_destination_closed_total"
 	MetricClosedHere             = "connpolicy_observer_destination_closed_here_total"
+	MetricEnds                   = "connpolicy_observer_destination_ends_total" // label: manner, the names of Ends in JSON
 	MetricMeanLifetimeSeconds    = "connpolicy_observer_destination_lifetime_seconds_mean"
 	MetricLifetimeSeconds        = "connpolicy_observer_destination_lifetime_seconds_at_most"
 	MetricBytesSent              = "connpolicy_observer_destination_bytes_sent"

@@ -115,6 +115,9 @@ type Connections struct {
 	// TIME_WAIT here.
 	Closed     int64 `json:"closed"`
 	ClosedHere int64 `json:"closedHere"`
+	// Ends tells how those of Closed ended that the kernel told the end of. Nil if it told of none, or if an observer of an
+	// older version did not.
+	Ends *Ends `json:"ends,omitempty"`
 	// OpenBefore counts those of Closed that were open when the observer began. Not served as a metric.
 	OpenBefore *int64 `json:"openBefore,omitempty"`
 	// MeanLifetimeSeconds is estimated by Little's law: open on average ÷ opened per second. Nil if none was opened, or if
@@ -151,6 +154,22 @@ type Connections struct {
 	CloseWaitOldestSeconds *float64 `json:"closeWaitOldestSeconds,omitempty"`
 	// RetransmittedSegments counts what was sent again, as far as tcp_info was seen.
 	RetransmittedSegments int64 `json:"retransmittedSegments"`
+}
+
+// Ends counts connections by how they ended.
+type Ends struct {
+	// Orderly counts those that this side said farewell on: its FIN was acknowledged, or went to a peer that had closed
+	// before.
+	Orderly int64 `json:"orderly"`
+	// Unanswered counts those of Orderly on which this side sent data last: nothing came back before the end. Where every
+	// request has a response and nobody says farewell in data (HTTP/1 without TLS) each is a request that was lost.
+	Unanswered int64 `json:"unanswered"`
+	// Reset counts those that the peer, or a hop, reset.
+	Reset int64 `json:"reset"`
+	// ResetHere counts those that this side reset: it closed with data unread, or with SO_LINGER 0.
+	ResetHere int64 `json:"resetHere"`
+	// Silent counts those that ended because the peer answered no more.
+	Silent int64 `json:"silent"`
 }
 
 // Keepalive tells the connections that are open now apart by whether the kernel would probe a silent peer (SO_KEEPALIVE).
