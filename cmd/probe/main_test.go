@@ -430,7 +430,7 @@ func TestDemoPrograms(t *testing.T) {
 	ports := 0
 	var load, seen string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		load, seen = scrape(t, pair, 9090), scrape(t, pair, 9964)
+		load, seen = scrape(t, pair, 9090, result.PathMetrics), scrape(t, pair, 9964, result.PathMetrics)
 		ports = metric(seen, `connpolicy_observer_ports_in_use{destination="198.18.99.2:8080"}`)
 		if ports == 300 && metric(load, `connpolicy_load_errors_total{cause="cannot assign requested address"}`) > 0 {
 			break
@@ -442,6 +442,10 @@ func TestDemoPrograms(t *testing.T) {
 	if opened := metric(seen, "connpolicy_observer_connections_opened_total"); opened < 300 || opened > 310 {
 		t.Errorf("%d connections opened, want the 300 of the ports and none by the observer", opened)
 	}
+	recent := scrape(t, pair, 9964, result.PathRecent)
+	if period, uptime := metric(recent, result.MetricPeriodSeconds), metric(recent, result.MetricUptimeSeconds); period < 1 || period != uptime {
+		t.Errorf("of the %d s since it began the observer tells %d s as the last hour\n%s", uptime, period, recent)
+	}
 	for name, p := range map[string]*process{"load": client, "observe": observer, "serve": server} {
 		if code, took := p.stop(t); code != exitOK || took > atOnce {
 			t.Errorf("probe %s: exit code %d %v after SIGTERM: %s", name, code, took, &p.stderr)
@@ -450,7 +454,7 @@ func TestDemoPrograms(t *testing.T) {
 }
 
 // scrape reads the metrics of a program in the client's namespace, or nothing while it does not answer.
-func scrape(t *testing.T, pair *nstest.Pair, port int) string {
+func scrape(t *testing.T, pair *nstest.Pair, port int, path string) string {
 	t.Helper()
 	var text bytes.Buffer
 	pair.InServer(t, func() {
@@ -462,7 +466,7 @@ func scrape(t *testing.T, pair *nstest.Pair, port int) string {
 			return
 		}
 		defer connection.Close()
-		_, _ = io.WriteString(connection, "GET /metrics HTTP/1.0\r\n\r\n")
+		_, _ = fmt.Fprintf(connection, "GET %s HTTP/1.0\r\n\r\n", path)
 		_, _ = io.Copy(&text, connection)
 	})
 	return text.String()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -49,15 +50,16 @@ func runObserve(ctx context.Context, arguments []string, stdout, stderr io.Write
 	if *logFile != "" {
 		look = func(ctx context.Context) error { return observer.RunWithLog(ctx, o, *logFile, *logLines) }
 	}
+	metrics := map[string]http.Handler{result.PathMetrics: o.Metrics(), result.PathRecent: o.Recent()}
 	if *seconds == 0 {
-		return runBeside(ctx, *listen, o.Metrics(), look)
+		return runBeside(ctx, *listen, metrics, look)
 	}
 	bounded, cancel := context.WithTimeout(ctx, time.Duration(*seconds)*time.Second)
 	defer cancel()
 	if *listen == "" {
 		err = look(bounded)
 	} else {
-		err = runBeside(bounded, *listen, o.Metrics(), look)
+		err = runBeside(bounded, *listen, metrics, look)
 	}
 	if err != nil {
 		return err

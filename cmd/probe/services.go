@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/connpolicy/connpolicy/probes/load"
+	"github.com/connpolicy/connpolicy/probes/result"
 	"github.com/connpolicy/connpolicy/probes/server"
 	"github.com/connpolicy/connpolicy/probes/target"
 )
@@ -63,15 +64,17 @@ func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return runBeside(ctx, *listen, l.Metrics(), l.Run)
+	return runBeside(ctx, *listen, map[string]http.Handler{result.PathMetrics: l.Metrics()}, l.Run)
 }
 
-// runBeside runs work and serves its metrics beside it. The first of the two that ends, ends the other.
-func runBeside(ctx context.Context, listen string, metrics http.Handler, work func(context.Context) error) error {
+// runBeside runs work and serves its metrics beside it, by their paths. The first of the two that ends, ends the other.
+func runBeside(ctx context.Context, listen string, metrics map[string]http.Handler, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	routes := http.NewServeMux()
-	routes.Handle("/metrics", metrics)
+	for path, handler := range metrics {
+		routes.Handle(path, handler)
+	}
 	served := make(chan error, 1)
 	go func() {
 		defer cancel()

@@ -13,8 +13,9 @@ type destinationMetric struct {
 	value func(result.Destination) *float64
 }
 
-func destinationMetrics() []destinationMetric {
-	const gauge, counter = exposition.Gauge, exposition.Counter
+// destinationMetrics are those of one figure; counter is the kind of those that count.
+func destinationMetrics(counter exposition.Kind) []destinationMetric {
+	const gauge = exposition.Gauge
 	return []destinationMetric{
 		{result.MetricPortsInUse, gauge, "Local ports held towards a destination, TIME_WAIT included.",
 			func(d result.Destination) *float64 { return asFloat(&d.PortsInUse) }},
@@ -92,8 +93,8 @@ func destinationQuantiles() []struct {
 	}
 }
 
-func writeDestinations(w *exposition.Writer, destinations []result.Destination) {
-	for _, m := range destinationMetrics() {
+func writeDestinations(w *exposition.Writer, destinations []result.Destination, counter exposition.Kind) {
+	for _, m := range destinationMetrics(counter) {
 		w.Metric(m.name, m.kind, m.help)
 		for _, d := range destinations {
 			if value := m.value(d); value != nil {

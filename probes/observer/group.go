@@ -10,6 +10,7 @@ import (
 type group struct {
 	now      present
 	total    totals
+	past     []pastTotals
 	openPeak int
 	busyPeak int
 	records  ring

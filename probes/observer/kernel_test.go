@@ -3,6 +3,7 @@ package observer
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -140,8 +141,13 @@ func newObserver(t *testing.T, k *kernel) *Observer {
 // scrape returns the samples served, by name with labels.
 func scrape(t *testing.T, o *Observer) map[string]string {
 	t.Helper()
+	return ask(o.Metrics())
+}
+
+// ask returns the samples that a handler serves.
+func ask(metrics http.Handler) map[string]string {
 	recorder := httptest.NewRecorder()
-	o.Metrics().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
 	samples := map[string]string{}
 	for line := range strings.Lines(recorder.Body.String()) {
 		if line = strings.TrimSuffix(line, "\n"); !strings.HasPrefix(line, "#") {

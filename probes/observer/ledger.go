@@ -25,7 +25,6 @@ const (
 // where it tells their ends; and those that this side closed from TIME_WAIT, which lasts longer than the time between two
 // lists of it. Each is counted once, for what is counted leaves its name in accounts until TIME_WAIT has been seen.
 type ledger struct {
-	began time.Time
 	// lookedAt and censusAt are when the last look and the last one with TIME_WAIT began; zero before the first.
 	lookedAt, censusAt time.Time
 	// widest is the longest time between two looks since the last census.
@@ -81,10 +80,10 @@ const (
 	keepaliveArmed
 )
 
-func newLedger(began time.Time) *ledger {
+func newLedger() *ledger {
 	return &ledger{
-		began: began, connections: map[uint64]*connection{},
-		outgoing: map[netip.AddrPort]*group{}, accepted: map[uint16]*group{},
+		connections: map[uint64]*connection{},
+		outgoing:    map[netip.AddrPort]*group{}, accepted: map[uint16]*group{},
 		accepting: map[uint16]time.Time{}, accounts: map[tuple]account{}, peaks: map[netip.AddrPort]int{},
 	}
 }

@@ -34,7 +34,7 @@ func (l life) tuple() tuple {
 // meanwhile, and has their ends told late.
 func history(random *rand.Rand, lives []life, tell bool, until time.Duration) *ledger {
 	begin := time.Unix(1_000_000, 0)
-	l := newLedger(begin)
+	l := newLedger()
 	census := time.Duration(0)
 	told := 0
 	for at := time.Duration(0); ; {
@@ -159,7 +159,7 @@ func TestSideOfAConnection(t *testing.T) {
 // A remainder on a port that the kernel would not have chosen, and that nobody listens on, is of no known side.
 func TestTimeWaitOfUnknownSide(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
-	l := newLedger(begin)
+	l := newLedger()
 	of := func(port uint16) remainder {
 		return remainder{tuple: tuple{localPort: port, remotePort: 40000}, timeWait: true, age: 30 * time.Second}
 	}
@@ -182,7 +182,7 @@ func TestTimeWaitOfUnknownSide(t *testing.T) {
 // Keepalive is known from the last look at which no other timer hid it.
 func TestKeepaliveBehindOtherTimers(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
-	l := newLedger(begin)
+	l := newLedger()
 	address := netip.MustParseAddrPort("198.18.0.7:80")
 	want := []result.Keepalive{{Unknown: 1}, {Armed: 1}, {Armed: 1}, {Armed: 1}, {NotArmed: 1}}
 	timers := []sockdiag.Timer{

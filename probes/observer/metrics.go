@@ -20,6 +20,17 @@ func (o *Observer) Metrics() http.Handler {
 	})
 }
 
+// Recent serves the same with the counts of about the last hour instead of totals, which hide what happens now behind what
+// happened in weeks.
+func (o *Observer) Recent() http.Handler {
+	return exposition.Handler(func(w *exposition.Writer) {
+		o.mutex.Lock()
+		defer o.mutex.Unlock()
+		o.refresh(scrapeAge)
+		writeMetrics(w, o.recent())
+	})
+}
+
 func writeMetrics(w *exposition.Writer, o result.Observation) {
 	writeObserver(w, o)
 	if count, ok := o.Counters["Tcp.ActiveOpens"]; ok {
@@ -27,11 +38,14 @@ func writeMetrics(w *exposition.Writer, o result.Observation) {
 		w.Sample(result.MetricActiveOpens, float64(count))
 	}
 	writeOne(w, result.MetricOpensPerSecond, exposition.Gauge, "Connections opened per second over the last window.", o.OpensPerSecond)
-	writeOne(w, result.MetricOpenedUnseen, exposition.Counter,
+	writeOne(w, result.MetricOpenedUnseen, countOf(o),
 		"Connections opened that no destination counts, for no socket of them was seen.", asFloat(o.OpenedUnseen))
 	writeOne(w, result.MetricPortsAvailable, exposition.Gauge,
 		"Local ports that the kernel may choose: ip_local_port_range without ip_local_reserved_ports.", asFloat(o.PortsAvailable))
 	writeNamed(w, result.MetricCounter, exposition.Counter, "A counter of the kernel since the namespace was made.", o.Counters)
+	if o.PeriodSeconds != nil {
+		writeNamed(w, result.MetricCounterChange, exposition.Gauge, "By how much a counter of the kernel grew in the period.", o.CounterChanges)
+	}
 	w.Metric(result.MetricSysctl, exposition.Gauge, "A setting in force in this namespace.")
 	for _, name := range slices.Sorted(maps.Keys(o.Sysctls)) {
 		w.Sample(result.MetricSysctl, 1,
@@ -44,10 +58,18 @@ func writeMetrics(w *exposition.Writer, o result.Observation) {
 	if o.OtherDestinations != nil {
 		destinations = append(slices.Clone(destinations), *o.OtherDestinations)
 	}
-	writeDestinations(w, destinations)
+	writeDestinations(w, destinations, countOf(o))
 	w.Metric(result.MetricTimeWaitUnknown, exposition.Gauge, "Sockets in TIME_WAIT that may have been opened here or accepted.")
 	w.Sample(result.MetricTimeWaitUnknown, float64(o.TimeWaitUnknown))
 	writeListening(w, o)
+}
+
+// countOf is what a count of connections is: what was counted in a period that moves on also falls.
+func countOf(o result.Observation) exposition.Kind {
+	if o.PeriodSeconds != nil {
+		return exposition.Gauge
+	}
+	return exposition.Counter
 }
 
 func writeObserver(w *exposition.Writer, o result.Observation) {
@@ -56,6 +78,7 @@ func writeObserver(w *exposition.Writer, o result.Observation) {
 		exposition.Label{Name: "version", Value: o.Version}, exposition.Label{Name: "kernel", Value: o.Kernel})
 	w.Metric(result.MetricUptimeSeconds, exposition.Gauge, "How long the observer has looked.")
 	w.Sample(result.MetricUptimeSeconds, o.UptimeSeconds)
+	writeOne(w, result.MetricPeriodSeconds, exposition.Gauge, "For how long connections were counted.", o.PeriodSeconds)
 	w.Metric(result.MetricCPUSeconds, exposition.Counter, "Processor time that the observer has used.")
 	w.Sample(result.MetricCPUSeconds, o.Cost.CPUSeconds)
 	w.Metric(result.MetricDumpErrors, exposition.Counter, "Lists of sockets that failed; the last good figures stay for a minute.")

@@ -5,7 +5,8 @@
 // It looks at all open sockets once a second, at those in TIME_WAIT once a window, and takes tcp_info when that is cheap;
 // all of it less often where it would take more than two percent of a processor. Where connections end less often than
 // 2,000 times a second, it has the kernel tell each end. Its memory is bounded: 60,000 open sockets are followed, at about
-// half a kilobyte each, 100 destinations are told apart, and the last 1,000 ended connections of each are remembered.
+// half a kilobyte each, 100 destinations are told apart, and the last 1,000 ended connections of each are remembered, and
+// what each had counted every ten minutes of the last hour.
 package observer
 
 import (
@@ -42,21 +43,23 @@ type dumpFunc func(sockdiag.Query, func(sockdiag.Socket)) error
 
 // Observer watches one network namespace.
 type Observer struct {
-	log     *slog.Logger
-	proc    procnet.FS
-	dump    dumpFunc
-	window  time.Duration
-	kernel  string
-	started time.Time
+	log    *slog.Logger
+	proc   procnet.FS
+	dump   dumpFunc
+	window time.Duration
+	kernel string
 
 	// mutex lets one caller look at a time; the others then find fresh figures.
 	mutex    sync.Mutex
 	openings openings
-	// firstCounters and counters are nil until they could be read.
-	firstCounters, counters map[string]int64
-	ledger                  *ledger
-	look                    look
-	ends                    ends
+	// counters are nil until they could be read.
+	counters map[string]int64
+	// began is the mark since which totals are; marks are those of the last hour and the one before, ascending.
+	began  mark
+	marks  []mark
+	ledger *ledger
+	look   look
+	ends   ends
 	// due and infoDue are when the next look may be, and the next with tcp_info.
 	due, infoDue time.Time
 	dumpErrors   int64
@@ -79,9 +82,9 @@ func New(log *slog.Logger, proc procnet.FS, window time.Duration) (*Observer, er
 		dump:     sockdiag.Dump,
 		window:   window,
 		kernel:   kernel,
-		started:  now,
 		openings: openings{window: window},
-		ledger:   newLedger(now),
+		began:    mark{at: now},
+		ledger:   newLedger(),
 		ends:     ends{log: log, listen: listenClosings, interval: longestInterval},
 	}, nil
 }
@@ -141,8 +144,8 @@ func (o *Observer) readCounters() {
 		o.log.Error("the kernel's counters could not be read", "error", err)
 		return
 	}
-	if o.firstCounters == nil {
-		o.firstCounters = counters
+	if o.counters == nil {
+		o.began.counters = counters
 	}
 	o.counters = counters
 	if count, ok := counters["Tcp.ActiveOpens"]; ok {
@@ -193,6 +196,9 @@ func (o *Observer) lookNow(now time.Time, withInfo, withTimeWait, last bool) {
 	}
 	o.look.endsTold, o.look.last = o.ends.told(), last
 	o.ledger.apply(&o.look, o.ends.take(), o.chosenPorts(withTimeWait))
+	if withTimeWait {
+		o.noteMark(now)
+	}
 }
 
 // chosenPorts is what the kernel takes local ports from, nil if it cannot be read. Those that connect() tries first are
@@ -228,15 +234,27 @@ func (o *Observer) Observe() (result.Observation, error) {
 	return o.observation(), nil
 }
 
-func (o *Observer) observation() result.Observation {
+// observation is what was seen up to now, with what was counted since the observer began.
+func (o *Observer) observation() result.Observation { return o.observed(time.Now(), o.began) }
+
+// recent is the same with what was counted in about the last hour.
+func (o *Observer) recent() result.Observation {
 	now := time.Now()
+	from := o.recently(now)
+	seen := o.observed(now, from)
+	seen.PeriodSeconds = new(now.Sub(from.at).Seconds())
+	return seen
+}
+
+// observed is what was seen up to now, with what was counted since a mark.
+func (o *Observer) observed(now time.Time, from mark) result.Observation {
 	seen := result.Observation{
-		Version: result.Version, Kernel: o.kernel, At: now, UptimeSeconds: now.Sub(o.started).Seconds(),
+		Version: result.Version, Kernel: o.kernel, At: now, UptimeSeconds: now.Sub(o.began.at).Seconds(),
 		Cost: result.Cost{
 			CPUSeconds: processCPU().Seconds(), Looks: o.ledger.looks, InfoLooks: o.ledger.infoLook, Errors: o.dumpErrors,
 			ExactSeconds: o.ends.listened(now).Seconds(), ClosingsLost: o.ends.lost,
 		},
-		Counters: o.counters, CounterChanges: changes(o.firstCounters, o.counters),
+		Counters: o.counters, CounterChanges: changes(from.counters, o.counters),
 		Sysctls: o.proc.Sysctls(procnet.WorkloadSysctls()),
 	}
 	for name, value := range seen.Sysctls {
@@ -253,10 +271,10 @@ func (o *Observer) observation() result.Observation {
 	if o.censusAge() >= staleAge {
 		return seen
 	}
-	o.ledger.observe(&seen, now)
+	o.ledger.observe(&seen, now, from)
 	if opened, ok := seen.CounterChanges["Tcp.ActiveOpens"]; ok {
 		seen.Opened = &opened
-		seen.OpenedUnseen = new(max(0, opened-o.ledger.opened()))
+		seen.OpenedUnseen = new(max(0, opened-(o.ledger.opened()-from.opened)))
 	}
 	return seen
 }

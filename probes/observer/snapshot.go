@@ -11,16 +11,16 @@ import (
 	"github.com/connpolicy/connpolicy/probes/stats"
 )
 
-// observe writes what the sockets showed into an observation.
-func (l *ledger) observe(o *result.Observation, at time.Time) {
+// observe writes what the sockets showed into an observation, with what was counted since a mark.
+func (l *ledger) observe(o *result.Observation, at time.Time, from mark) {
 	idle := l.idleTimes(at)
-	o.Destinations, o.OtherDestinations = l.destinations(idle)
+	o.Destinations, o.OtherDestinations = l.destinations(idle, from)
 	o.TimeWaitUnknown = l.timeWaitUnknown
 	ports := slices.Sorted(maps.Keys(l.listening))
 	for _, port := range ports[:min(result.MaximumListeningPorts, len(ports))] {
 		o.ListeningPorts = append(o.ListeningPorts, int(port))
 	}
-	o.Listeners = l.listeners(idle)
+	o.Listeners = l.listeners(idle, from)
 }
 
 // idleTimes returns for how many seconds each open connection has been idle, by group.
@@ -35,7 +35,7 @@ func (l *ledger) idleTimes(at time.Time) map[*group][]float64 {
 }
 
 // destinations returns the fullest, and the sum of the others, nil if there is none.
-func (l *ledger) destinations(idle map[*group][]float64) ([]result.Destination, *result.Destination) {
+func (l *ledger) destinations(idle map[*group][]float64, from mark) ([]result.Destination, *result.Destination) {
 	var addresses []netip.AddrPort
 	for address := range l.outgoing {
 		if address.IsValid() {
@@ -46,32 +46,32 @@ func (l *ledger) destinations(idle map[*group][]float64) ([]result.Destination, 
 		return cmp.Or(cmp.Compare(l.outgoing[b].ports.peak(), l.outgoing[a].ports.peak()), a.Compare(b))
 	})
 	list := []result.Destination{}
-	others := &group{}
+	others, ofOthers := &group{}, totals{}
+	sum := func(g *group) {
+		others.merge(g)
+		ofOthers.add(g.since(from.at))
+		idle[others] = append(idle[others], idle[g]...)
+	}
 	for i, address := range addresses {
 		g := l.outgoing[address]
 		if i < result.MaximumDestinations {
-			list = append(list, l.destination(address.String(), g, idle[g]))
+			list = append(list, destination(address.String(), g, l.summary(g, g.since(from.at), from, idle[g])))
 			continue
 		}
-		l.sum(others, g, idle)
+		sum(g)
 	}
 	if g := l.outgoing[netip.AddrPort{}]; g != nil {
-		l.sum(others, g, idle)
+		sum(g)
 	} else if len(addresses) <= result.MaximumDestinations {
 		return list, nil
 	}
-	return list, new(l.destination(result.OtherDestinations, others, idle[others]))
+	return list, new(destination(result.OtherDestinations, others, l.summary(others, ofOthers, from, idle[others])))
 }
 
-func (l *ledger) sum(others, g *group, idle map[*group][]float64) {
-	others.merge(g)
-	idle[others] = append(idle[others], idle[g]...)
-}
-
-func (l *ledger) destination(address string, g *group, idle []float64) result.Destination {
+func destination(address string, g *group, connections *result.Connections) result.Destination {
 	d := result.Destination{
 		Address: address, PortsInUse: g.ports.held, PortsInUsePeak: g.ports.peak(), TimeWait: g.ports.timeWait,
-		Connections: l.summary(g, idle),
+		Connections: connections,
 	}
 	if g.ports.tells() {
 		d.PortsOfOtherParity = new(g.ports.otherParity)
@@ -83,14 +83,14 @@ func (l *ledger) destination(address string, g *group, idle []float64) result.De
 }
 
 // listeners returns the fullest queues.
-func (l *ledger) listeners(idle map[*group][]float64) []result.Listener {
+func (l *ledger) listeners(idle map[*group][]float64, from mark) []result.Listener {
 	var list []result.Listener
 	for address, q := range l.queues {
 		listener := result.Listener{
 			Address: address.String(), Queue: q.length, QueuePeak: max(q.length, l.peaks[address]), QueueLimit: q.limit,
 		}
 		if g := l.accepted[address.Port()]; g != nil {
-			listener.Accepted = l.summary(g, idle[g])
+			listener.Accepted = l.summary(g, g.since(from.at), from, idle[g])
 		}
 		list = append(list, listener)
 	}
@@ -100,20 +100,20 @@ func (l *ledger) listeners(idle map[*group][]float64) []result.Listener {
 	return list[:min(result.MaximumListeners, len(list))]
 }
 
-// summary is how the connections of a group are used.
-func (l *ledger) summary(g *group, idle []float64) *result.Connections {
+// summary is how the connections of a group are used. counted is what was counted since a mark.
+func (l *ledger) summary(g *group, counted totals, from mark, idle []float64) *result.Connections {
 	c := &result.Connections{
 		Open: g.now.open, OpenPeak: g.openPeak,
-		Opened: g.total.opened, Failed: g.total.failed,
-		Closed: g.total.closed, ClosedHere: g.total.closedHere, OpenBefore: new(g.total.openBefore),
+		Opened: counted.opened, Failed: counted.failed,
+		Closed: counted.closed, ClosedHere: counted.closedHere, OpenBefore: new(counted.openBefore),
 		IdleSeconds:           quantiles(idle),
 		Keepalive:             g.now.keepalive,
-		Samples:               g.total.samples,
-		InFlightSamples:       g.total.inFlight,
-		NagleSamples:          g.total.held,
-		ZeroWindowSamples:     g.total.zeroWindow,
+		Samples:               counted.samples,
+		InFlightSamples:       counted.inFlight,
+		NagleSamples:          counted.held,
+		ZeroWindowSamples:     counted.zeroWindow,
 		CloseWait:             g.now.closeWait,
-		RetransmittedSegments: g.total.retransmitted,
+		RetransmittedSegments: counted.retransmitted,
 	}
 	if l.infoLook > 0 {
 		c.BusyPeak = new(g.busyPeak)
@@ -121,16 +121,16 @@ func (l *ledger) summary(g *group, idle []float64) *result.Connections {
 	if g.now.closeWait > 0 {
 		c.CloseWaitOldestSeconds = new(g.now.closeWaitOldest.Seconds())
 	}
-	if l.looks > 0 {
-		mean := float64(g.total.open) / float64(l.looks)
+	if looks := l.looks - from.looks; looks > 0 {
+		mean := float64(counted.open) / float64(looks)
 		c.OpenMean = &mean
-		if elapsed := l.lookedAt.Sub(l.began).Seconds(); elapsed > 0 && g.total.opened > 0 && g.total.open > 0 {
-			c.MeanLifetimeSeconds = new(mean / (float64(g.total.opened) / elapsed))
+		if elapsed := l.lookedAt.Sub(from.at).Seconds(); elapsed > 0 && counted.opened > 0 && counted.open > 0 {
+			c.MeanLifetimeSeconds = new(mean / (float64(counted.opened) / elapsed))
 		}
 	}
 	g.records.summarise(c)
 	if c.ExchangesAtMost != nil {
-		c.SingleExchange = new(g.total.singleExchange)
+		c.SingleExchange = new(counted.singleExchange)
 	}
 	return c
 }

@@ -1,6 +1,14 @@
 package result
 
-// Names of the metrics that an observer serves in the Prometheus text format on /metrics. All describe the network
+// PathMetrics is where an observer serves its metrics in the Prometheus text format; what it counts there it has counted
+// since it began. On PathRecent it serves the same with what it counted in about the last hour instead: for 60 to 70 minutes,
+// or since it began. Of an older version it serves nothing there, status 404.
+const (
+	PathMetrics = "/metrics"
+	PathRecent  = "/metrics/recent"
+)
+
+// Names of the metrics that an observer serves. All describe the network
 // namespace that the observer stands in. Labels are named beside each. A label "destination" is one of the 20 fullest, as
 // ip:port, or OtherDestinations for the sum of all others.
 const (
@@ -8,6 +16,8 @@ const (
 	MetricObserverInfo = "connpolicy_observer_info"
 	// MetricUptimeSeconds is how long the observer has looked.
 	MetricUptimeSeconds = "connpolicy_observer_uptime_seconds"
+	// MetricPeriodSeconds is for how long connections were counted; on PathRecent only.
+	MetricPeriodSeconds = "connpolicy_observer_period_seconds"
 	// MetricCPUSeconds is the processor time that the observer has used.
 	MetricCPUSeconds = "connpolicy_observer_cpu_seconds_total"
 	// MetricActiveOpens counts the connections opened by this namespace since it exists (TCP ActiveOpens of
@@ -40,6 +50,8 @@ const (
 	MetricListenQueueLimit = "connpolicy_observer_listen_queue_limit"
 	// MetricCounter is one of the kernel's counters of trouble since the namespace was made; label: name.
 	MetricCounter = "connpolicy_observer_kernel_counter_total"
+	// MetricCounterChange is by how much one of them grew in MetricPeriodSeconds; label: name. On PathRecent only.
+	MetricCounterChange = "connpolicy_observer_kernel_counter_change"
 	// MetricSysctl is 1; labels: name (net.ipv4.ip_local_port_range), value.
 	MetricSysctl = "connpolicy_observer_sysctl"
 	// MetricDumpErrors counts the socket dumps that failed. Their figures are not guessed: the last good ones stay for a

@@ -16,11 +16,14 @@ type Observation struct {
 	At time.Time `json:"at"`
 	// UptimeSeconds is how long the observer had looked by then.
 	UptimeSeconds float64 `json:"uptimeSeconds"`
+	// PeriodSeconds is for how long connections, and the changes of counters, were counted up to then: what counts events is
+	// of this time. Nil: since the observer began.
+	PeriodSeconds *float64 `json:"periodSeconds,omitempty"`
 	// Cost is what the observer itself used.
 	Cost Cost `json:"cost"`
 	// OpensPerSecond is the rate of connections opened to anywhere. Nil until the observer has looked for a whole window.
 	OpensPerSecond *float64 `json:"opensPerSecond,omitempty"`
-	// Opened counts the connections opened to anywhere since the observer began, by the kernel's own counter.
+	// Opened counts the connections opened to anywhere in the period, by the kernel's own counter.
 	Opened *int64 `json:"opened,omitempty"`
 	// OpenedUnseen is how many of Opened no socket was seen of, so that no destination counts them.
 	OpenedUnseen *int64 `json:"openedUnseen,omitempty"`
@@ -41,7 +44,7 @@ type Observation struct {
 	// Counters are the kernel's counters that tell of trouble, by the names of /proc/net/snmp and netstat
 	// (TcpExt.ListenOverflows), since the namespace was made. One that the kernel does not have is absent.
 	Counters map[string]int64 `json:"counters,omitempty"`
-	// CounterChanges is by how much they grew since the observer began.
+	// CounterChanges is by how much they grew in the period. From metrics it is known for those of about the last hour only.
 	CounterChanges map[string]int64 `json:"counterChanges,omitempty"`
 	// Sysctls are the values in force, by full name.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
@@ -97,8 +100,9 @@ type Listener struct {
 	Accepted *Connections `json:"accepted,omitempty"`
 }
 
-// Connections is how the connections of one destination, or of one listening port, are used. Counts are since the observer
-// began; what was open before counts among Open alone, and once it ends among Closed and OpenBefore.
+// Connections is how the connections of one destination, or of one listening port, are used. Counts are of the
+// observation's period, peaks since the observer began, and quantiles over what ended last, whenever that was. What was
+// open before the observer counts among Open alone, and once it ends among Closed and OpenBefore.
 type Connections struct {
 	// Open is how many are established now, or closed by the peer alone.
 	Open int `json:"open"`
