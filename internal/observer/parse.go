@@ -60,7 +60,7 @@ func observation(r *reader, kernel string) (result.Observation, error) {
 		Kernel:         kernel,
 		OpensPerSecond: r.figure(result.MetricOpensPerSecond),
 		OpenedUnseen:   r.count(result.MetricOpenedUnseen),
-		Counters:       r.counters(),
+		Counters:       r.counters(result.MetricCounter),
 		Sysctls:        r.sysctls(),
 		ListeningPorts: r.listeningPorts(),
 		Listeners:      r.listeners(),
@@ -70,6 +70,12 @@ func observation(r *reader, kernel string) (result.Observation, error) {
 	}
 	if uptime := r.figure(result.MetricUptimeSeconds); uptime != nil {
 		o.UptimeSeconds = *uptime
+	}
+	if period := r.figure(result.MetricPeriodSeconds); period != nil {
+		if *period > o.UptimeSeconds {
+			r.fail(result.MetricPeriodSeconds, fmt.Errorf("%v s of %v s that the observer has looked", *period, o.UptimeSeconds))
+		}
+		o.PeriodSeconds, o.CounterChanges = period, r.counters(result.MetricCounterChange)
 	}
 	if used := r.figure(result.MetricCPUSeconds); used != nil {
 		o.Cost.CPUSeconds = *used
@@ -164,16 +170,17 @@ func (r *reader) whole(name string, v float64) int64 {
 	return int64(v)
 }
 
-func (r *reader) counters() map[string]int64 {
-	metrics := r.bounded(result.MetricCounter, maximumCounters)
+// counters takes a metric of the kernel's counters by their names.
+func (r *reader) counters(metric string) map[string]int64 {
+	metrics := r.bounded(metric, maximumCounters)
 	counters := make(map[string]int64, len(metrics))
-	for _, metric := range metrics {
-		name := label(metric, "name")
+	for _, counter := range metrics {
+		name := label(counter, "name")
 		if name == "" || len(name) > maximumLabelBytes {
-			r.fail(result.MetricCounter, errors.New("a counter without a name, or with a long one"))
+			r.fail(metric, errors.New("a counter without a name, or with a long one"))
 			continue
 		}
-		counters[name] = r.whole(result.MetricCounter, r.value(result.MetricCounter, metric))
+		counters[name] = r.whole(metric, r.value(metric, counter))
 	}
 	return counters
 }

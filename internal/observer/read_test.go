@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +12,8 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/connpolicy/connpolicy/probes/result"
@@ -90,9 +91,30 @@ func TestParseConnections(t *testing.T) {
 	}
 }
 
+// testdata/recent.prom is what such an observer served of the last hour, 26 seconds after it had begun.
+func TestParseRecent(t *testing.T) {
+	data, err := os.ReadFile("testdata/recent.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := Parse(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen.PeriodSeconds == nil || *seen.PeriodSeconds != seen.UptimeSeconds || *seen.PeriodSeconds < 26 {
+		t.Errorf("period %v of %v s", seen.PeriodSeconds, seen.UptimeSeconds)
+	}
+	if len(seen.CounterChanges) != len(seen.Counters) || seen.CounterChanges["TcpExt.TW"] != 2502 {
+		t.Errorf("changes %v of %v", seen.CounterChanges, seen.Counters)
+	}
+	if d := seen.Destinations; len(d) != 2 || d[0].Connections == nil || d[0].Connections.Opened != 2502 {
+		t.Errorf("destinations %+v", d)
+	}
+}
+
 // What does not fail is bounded and no nonsense, whatever answers in a pod.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"testdata/client.prom", "testdata/connections.prom"} {
+	for _, name := range []string{"testdata/client.prom", "testdata/connections.prom", "testdata/recent.prom"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -108,8 +130,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if len(seen.Destinations) > maximumDestinations || len(seen.ListeningPorts) > result.MaximumListeningPorts ||
-			len(seen.Sysctls) > maximumSysctls || len(seen.Counters) > maximumCounters || len(seen.Listeners) > result.MaximumListeners {
+			len(seen.Sysctls) > maximumSysctls || len(seen.Counters) > maximumCounters || len(seen.CounterChanges) > maximumCounters || len(seen.Listeners) > result.MaximumListeners {
 			t.Errorf("more than an observer serves: %+v", seen)
+		}
+		if period := seen.PeriodSeconds; period != nil && (*period < 0 || *period > seen.UptimeSeconds) {
+			t.Errorf("%v s of %v s", *period, seen.UptimeSeconds)
 		}
 		for _, d := range seen.Destinations {
 			if _, err := netip.ParseAddrPort(d.Address); err != nil || d.PortsInUse < 0 || d.TimeWait < 0 {
@@ -139,18 +164,21 @@ func TestParseRefusesStrangers(t *testing.T) {
 		"two values":             header + result.MetricOpensPerSecond + " 1\n" + result.MetricOpensPerSecond + "{a=\"b\"} 1\n",
 		"more ports of a kind than there are": header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 1\n" +
 			result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n",
-		"a destination in words": header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
-		"an address in words":    header + result.MetricListenQueue + "{address=\"here\"} 1\n",
-		"a state that is none":   header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
-		"half of the quantiles":  header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
-		"a setting without name": header + result.MetricSysctl + "{value=\"1\"} 1\n",
-		"port 0":                 header + result.MetricListening + "{port=\"0\"} 1\n",
-		"a port beyond the last": header + result.MetricListening + "{port=\"65536\"} 1\n",
-		"too long":               header + strings.Repeat("# a comment that fills the answer\n", 5000),
-		"too many destinations":  header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
-		"too many ports":         header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
-		"too many settings":      header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
-		"too many counters":      header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
+		"a destination in words":        header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
+		"an address in words":           header + result.MetricListenQueue + "{address=\"here\"} 1\n",
+		"a state that is none":          header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
+		"half of the quantiles":         header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
+		"a setting without name":        header + result.MetricSysctl + "{value=\"1\"} 1\n",
+		"port 0":                        header + result.MetricListening + "{port=\"0\"} 1\n",
+		"a port beyond the last":        header + result.MetricListening + "{port=\"65536\"} 1\n",
+		"too long":                      header + strings.Repeat("# a comment that fills the answer\n", 5000),
+		"too many destinations":         header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
+		"too many ports":                header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
+		"too many settings":             header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
+		"too many counters":             header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
+		"too many changes":              header + result.MetricPeriodSeconds + " 0\n" + many(result.MetricCounterChange+"{name=\"a%d\"} 1\n", 65),
+		"a period before the beginning": header + result.MetricUptimeSeconds + " 3599\n" + result.MetricPeriodSeconds + " 3600\n",
+		"a change that is none":         header + result.MetricPeriodSeconds + " 0\n" + result.MetricCounterChange + "{name=\"a\"} -1\n",
 		"a port in words": result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n" +
 			result.MetricListening + "{port=\"http\"} 1\n",
 	} {
@@ -186,23 +214,98 @@ func TestUnknownIsNotZero(t *testing.T) {
 	}
 }
 
+// place is where a test's server answers as an observer would.
+func place(t *testing.T, handler http.Handler) (host string, port int, opened *atomic.Int32) {
+	t.Helper()
+	opened = &atomic.Int32{}
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	address, err := netip.ParseAddrPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address.Addr().String(), int(address.Port()), opened
+}
+
+// served are answers by their paths. What is not among them is not found.
+func served(answers map[string]string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, found := answers[r.URL.Path]
+		switch {
+		case !found:
+			http.NotFound(w, r)
+		case answer == "":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			_, _ = io.WriteString(w, answer)
+		}
+	})
+}
+
+func TestRead(t *testing.T) {
+	const opened = result.MetricOpened + "{destination=\"198.18.0.7:80\"} "
+	total := header + result.MetricUptimeSeconds + " 90000\n" + opened + "4000\n"
+	recent := header + result.MetricUptimeSeconds + " 90000\n" + result.MetricPeriodSeconds + " 3900\n" + opened + "40\n" +
+		result.MetricCounterChange + "{name=\"TcpExt.ListenOverflows\"} 0\n"
+	for name, c := range map[string]struct {
+		answers map[string]string
+		// period is 0 where nothing is told of the last hour.
+		period float64
+		cause  string
+	}{
+		"both":                {map[string]string{result.PathMetrics: total, result.PathRecent: recent}, 3900, ""},
+		"an older version":    {map[string]string{result.PathMetrics: total}, 0, ""},
+		"no observer":         {map[string]string{}, 0, "404"},
+		"the totals twice":    {map[string]string{result.PathMetrics: total, result.PathRecent: total}, 0, "no metric " + result.MetricPeriodSeconds},
+		"a malformed answer":  {map[string]string{result.PathMetrics: total, result.PathRecent: recent + opened + "half\n"}, 0, "parse the metrics"},
+		"nonsense":            {map[string]string{result.PathMetrics: total, result.PathRecent: recent + result.MetricOpenedUnseen + " -1\n"}, 0, "no count"},
+		"a huge answer":       {map[string]string{result.PathMetrics: total, result.PathRecent: recent + strings.Repeat("# filling\n", 20_000)}, 0, "longer than"},
+		"trouble of its own":  {map[string]string{result.PathMetrics: total, result.PathRecent: ""}, 0, "500"},
+		"trouble with totals": {map[string]string{result.PathMetrics: "", result.PathRecent: recent}, 0, "500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, port, connections := place(t, served(c.answers))
+			reading, err := Read(t.Context(), &http.Client{Transport: &http.Transport{}}, host, port)
+			if c.cause != "" {
+				if err == nil || !strings.Contains(err.Error(), c.cause) {
+					t.Errorf("%+v, %v, want %q", reading, err, c.cause)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reading.Total.PeriodSeconds != nil || reading.Total.Destinations[0].Connections.Opened != 4000 || reading.Total.At.IsZero() {
+				t.Errorf("totals %+v", reading.Total)
+			}
+			if (reading.Recent != nil) != (c.period != 0) {
+				t.Fatalf("of late %+v", reading.Recent)
+			}
+			if r := reading.Recent; r != nil && (*r.PeriodSeconds != c.period || r.Destinations[0].Connections.Opened != 40 ||
+				len(r.CounterChanges) != 1 || r.At.IsZero()) {
+				t.Errorf("of late %+v", r)
+			}
+			if connections.Load() != 1 {
+				t.Errorf("%d connections for one reading", connections.Load())
+			}
+		})
+	}
+}
+
 func TestReadFollowsNobody(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a redirect of whatever answers in a pod was followed")
 	}))
 	defer elsewhere.Close()
-	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
-	defer server.Close()
-	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
+	host, port, _ := place(t, http.RedirectHandler(elsewhere.URL, http.StatusFound))
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if _, err := Read(t.Context(), client, host, number); err == nil {
+	if _, err := Read(t.Context(), client, host, port); err == nil {
 		t.Error("a redirect was taken for an observer")
 	}
 }
