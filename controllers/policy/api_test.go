@@ -3,6 +3,7 @@ package policy_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,17 +58,35 @@ func TestOnAnAPIServer(t *testing.T) {
 	})
 	stop()
 	t.Run("a finding is told once, and once when it is cured", func(t *testing.T) { told(t, c, &forgets, port) })
+	t.Run("what the workload's sockets showed is cured when it is over", func(t *testing.T) { over(t, c, &forgets) })
 }
 
-// serveObserver answers as an observer in a pod does. The pods of the tests have the address 127.0.0.1.
+// serveObserver answers as an observer of an older version does, which tells totals alone.
 func serveObserver(t *testing.T) (port int) {
 	t.Helper()
 	metrics, err := os.ReadFile("../../internal/observer/testdata/client.prom")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := w.Write(metrics); err != nil {
+	return serveMetrics(t, func(path string) string {
+		if path != result.PathMetrics {
+			return ""
+		}
+		return string(metrics)
+	})
+}
+
+// serveMetrics answers as an observer in a pod does, with 404 where there is no answer. The pods of the tests have the
+// address 127.0.0.1.
+func serveMetrics(t *testing.T, answer func(path string) string) (port int) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := answer(r.URL.Path)
+		if text == "" {
+			http.NotFound(w, r)
+			return
+		}
+		if _, err := io.WriteString(w, text); err != nil {
 			t.Log(err)
 		}
 	}))
@@ -529,12 +548,26 @@ func suspended(t *testing.T, c *cluster) {
 
 func observing(t *testing.T, c *cluster) {
 	s := c.newShop(t, "observing")
+	s.observed(t)
+	s.waitForReport(t, func(report v1alpha1.ConnectionReport) string {
+		for _, reading := range report.Status.Observers {
+			if reading.Outcome == "measured" && reading.PortsAvailable != nil && *reading.PortsAvailable == 28232 && len(reading.Sysctls) > 0 {
+				return ""
+			}
+		}
+		return fmt.Sprintf("observers %+v", report.Status.Observers)
+	})
+}
+
+// observed adds a policy p to a shop, and waits until its pod has an observer, which it lets run.
+func (s shop) observed(t *testing.T) {
+	t.Helper()
 	s.addService(t, "server", "198.18.1.1")
 	s.addWorkload(t, false, "node-1")
 	s.addPolicy(t, "p", func(spec *v1alpha1.ConnectionPolicySpec) { spec.Observe.Pods = new(int32(2)) }, "server")
 	var pod corev1.Pod
 	eventually(t, func() string {
-		if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "client-5f-0"}, &pod); err != nil {
+		if err := s.c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "client-5f-0"}, &pod); err != nil {
 			t.Fatal(err)
 		}
 		if !observer.Present(&pod) {
@@ -545,17 +578,91 @@ func observing(t *testing.T, c *cluster) {
 	pod.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{{Name: observer.Name, Image: "probe:test", ImageID: "probe",
 		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
 	s.updateStatus(t, &pod)
+}
+
+// waitForReport waits until nothing is missing in the report of policy p.
+func (s shop) waitForReport(t *testing.T, missing func(v1alpha1.ConnectionReport) string) {
+	t.Helper()
 	eventually(t, func() string {
 		var report v1alpha1.ConnectionReport
-		if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
+		if err := s.c.admin.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "p-server"}, &report); err != nil {
 			return err.Error()
 		}
-		for _, reading := range report.Status.Observers {
-			if reading.Outcome == "measured" && reading.PortsAvailable != nil && *reading.PortsAvailable == 28232 && len(reading.Sysctls) > 0 {
+		return missing(report)
+	})
+}
+
+// over lets a pod's connections end for want of memory, and then not any more. Totals hold it for ever. The manager that sees
+// it cured is another than the one that saw it: the observer remembers.
+func over(t *testing.T, c *cluster, forgets *atomic.Bool) {
+	seen, err := os.ReadFile("../../internal/observer/testdata/recent.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lately atomic.Int64
+	lately.Store(40)
+	port := serveMetrics(t, func(path string) string {
+		var text strings.Builder
+		for line := range strings.Lines(string(seen)) {
+			name, _, _ := strings.Cut(line, "{")
+			name, _, _ = strings.Cut(name, " ")
+			ofMemory := strings.Contains(line, `"TcpExt.TCPAbortOnMemory"`)
+			switch {
+			case name == result.MetricUptimeSeconds:
+				line = name + " 864000\n"
+			case path == result.PathMetrics && (name == result.MetricPeriodSeconds || name == result.MetricCounterChange):
+				continue
+			case name == result.MetricPeriodSeconds:
+				line = name + " 3900\n"
+			case name == result.MetricCounter && ofMemory:
+				line = strings.Replace(line, "} 0", "} 500", 1)
+			case name == result.MetricCounterChange && ofMemory:
+				line = strings.Replace(line, "} 0", fmt.Sprintf("} %d", lately.Load()), 1)
+			}
+			text.WriteString(line)
+		}
+		return text.String()
+	})
+	verdict := func(want v1alpha1.VerdictResult, words string) func(v1alpha1.ConnectionReport) string {
+		return func(report v1alpha1.ConnectionReport) string {
+			for _, v := range report.Status.Verdicts {
+				if v.Rule == "CP807" && v.Result == want && strings.Contains(v.Message, words) {
+					return ""
+				}
+			}
+			return fmt.Sprintf("verdicts %+v", report.Status.Verdicts)
+		}
+	}
+
+	stop := c.startManager(t, forgets, port)
+	s := c.newShop(t, "over")
+	s.observed(t)
+	s.finish(t, s.liveProbe(t, "p"))
+	s.waitForReport(t, verdict(v1alpha1.VerdictFail, "The kernel ended 40 connections of pod client-5f-0 for want of memory in the last 65 minutes."))
+	s.waitForRuleEvent(t, "Finding", "CP807")
+	stop()
+
+	lately.Store(0)
+	stop = c.startManager(t, forgets, port)
+	defer stop()
+	s.waitForReport(t, verdict(v1alpha1.VerdictPass, "No connection of pod client-5f-0 was ended for want of memory in the last 65 minutes."))
+	s.waitForRuleEvent(t, "FindingCured", "CP807")
+}
+
+// waitForRuleEvent waits until something was told of a rule.
+func (s shop) waitForRuleEvent(t *testing.T, reason, rule string) {
+	t.Helper()
+	eventually(t, func() string {
+		var list eventsv1.EventList
+		if err := s.c.admin.List(t.Context(), &list, client.InNamespace(s.namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range list.Items {
+			if event.Reason == reason && strings.Contains(event.Note, rule) {
 				return ""
 			}
 		}
-		return fmt.Sprintf("observers %+v", report.Status.Observers)
+		return fmt.Sprintf("no event %s of %s among %v", reason, rule, s.events(t))
 	})
 }
 

@@ -91,12 +91,12 @@ func (r *Reconciler) look(ctx context.Context, pod *corev1.Pod, last sighting, n
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	observation, err := observer.Read(ctx, r.HTTP, pod.Status.PodIP, r.ObserverPort)
+	reading, err := observer.Read(ctx, r.HTTP, pod.Status.PodIP, r.ObserverPort)
 	if err != nil {
 		cause := fmt.Sprintf("%s; a NetworkPolicy may keep the operator from port %d of the pod", err, r.ObserverPort)
 		return unread(cause, since, last, now)
 	}
-	return sighting{at: now, outcome: result.Measured, observation: &observation}
+	return sighting{at: now, outcome: result.Measured, observation: &reading.Total, recent: reading.Recent}
 }
 
 // addObserver adds the observer to a running pod. A strategic merge patch adds to the list without the pod as it is now.

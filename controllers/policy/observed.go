@@ -122,8 +122,9 @@ type sighting struct {
 	// outcome is measured or failed; empty while the observer starts.
 	outcome result.Outcome
 	cause   string
-	// observation, if outcome is measured.
-	observation *result.Observation
+	// observation holds what the observer counted since it began, if outcome is measured; recent the same with what it
+	// counted in about the last hour, nil if it does not tell.
+	observation, recent *result.Observation
 	// addedAt is when the observer was added, or first seen by this manager, until it runs.
 	addedAt time.Time
 	// failedReads counts the reads in a row that failed.
@@ -167,7 +168,7 @@ func unread(cause string, since time.Time, last sighting, now time.Time) sightin
 	}
 	seen := sighting{at: now, failedReads: last.failedReads + 1}
 	if last.observation != nil && now.Sub(last.observation.At) < lastGood {
-		seen.outcome, seen.observation = result.Measured, last.observation
+		seen.outcome, seen.observation, seen.recent = result.Measured, last.observation, last.recent
 	} else {
 		seen.outcome, seen.cause = result.Failed, cause
 	}

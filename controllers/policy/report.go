@@ -52,9 +52,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	s.awaitSilence(in.Probes, l)
 	for _, o := range s.observed {
 		if o.seen.observation != nil {
-			in.Observations = append(in.Observations, audit.PodObservation{
-				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Stamp: stamp(o.pod), Observation: *o.seen.observation,
-			})
+			in.Observations = append(in.Observations, podObservation(o))
 		}
 	}
 	if s.policy.Spec.Audit != nil {
@@ -63,6 +61,18 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	}
 	addFacts(&in, s, l)
 	return in, nil
+}
+
+// podObservation is what the rules judge of a pod: what its observer counted in the last hour, where it tells, so that
+// findings come and go with what happens now; beside it what it counted since it began.
+func podObservation(o observed) audit.PodObservation {
+	judged := audit.PodObservation{
+		Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Stamp: stamp(o.pod), Observation: *o.seen.observation,
+	}
+	if o.seen.recent != nil {
+		judged.Observation, judged.Totals = *o.seen.recent, o.seen.observation
+	}
+	return judged
 }
 
 // appendResolved adds the addresses that a name led a probe to, with the port that it probed: the workload's sockets may name

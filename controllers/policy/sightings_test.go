@@ -108,14 +108,14 @@ func TestUnread(t *testing.T) {
 		{"its node's clock is a little ahead", now.Add(14 * time.Second), sighting{}, sighting{at: now}},
 		{"its node's clock is far ahead", now.Add(time.Hour), sighting{}, sighting{at: now, outcome: result.Failed, cause: "refused", failedReads: 1}},
 		{"refused", started, sighting{failedReads: 2}, sighting{at: now, outcome: result.Failed, cause: "refused", failedReads: 3}},
-		{"fresh figures stand", started, sighting{observation: &result.Observation{At: now.Add(-119 * time.Second)}},
+		{"fresh figures stand", started, sighting{observation: &result.Observation{At: now.Add(-119 * time.Second)}, recent: &result.Observation{}},
 			sighting{at: now, outcome: result.Measured, failedReads: 1}},
 		{"old figures do not", started, sighting{observation: &result.Observation{At: now.Add(-2 * time.Minute)}},
 			sighting{at: now, outcome: result.Failed, cause: "refused", failedReads: 1}},
 	} {
 		want := test.want
 		if want.outcome == result.Measured {
-			want.observation = test.last.observation
+			want.observation, want.recent = test.last.observation, test.last.recent
 		}
 		if got := unread("refused", test.since, test.last, now); got != want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, want)

@@ -77,8 +77,12 @@ type ConnectCount struct {
 type PodObservation struct {
 	Pod, Node string
 	// Stamp is what a pod bears that was created with values: Tuning.Stamp if they are those. Empty: it got none.
-	Stamp       string
+	Stamp string
+	// Observation is what is judged; its counts are of its own period, the last hour where the observer tells of that.
 	Observation result.Observation
+	// Totals is the same with what was counted since the observer began, for what takes longer than an hour to show. Nil:
+	// Observation itself is so.
+	Totals *result.Observation
 }
 
 // Objectives are the bounds that the user set. A nil bound is not set.

@@ -32,7 +32,7 @@ func healthCases() []ruleCase {
 		{rule: "CP801", name: "no connection to the link", in: observing(http(), elsewhere(keeping(asItIs))), want: NotApplicable},
 
 		{rule: "CP802", name: "one in twenty", in: observing(http(), keeping(func(c *result.Connections) { c.Opened, c.Failed = 400, 20 })),
-			want: Fail, severity: Warning, message: "20 of 400 connections that pod a began to 198.18.96.7:80 were never established"},
+			want: Fail, severity: Warning, message: "20 of 400 connections that pod a began to 198.18.96.7:80 since the observer began to look 5 minutes ago were never established"},
 		{rule: "CP802", name: "none", in: observing(http(), keeping(asItIs)), want: Pass},
 		{rule: "CP802", name: "very few", in: observing(http(), keeping(func(c *result.Connections) { c.Opened, c.Failed = 90000, 20 })), want: Pass},
 		{rule: "CP802", name: "too few to tell", in: observing(http(), keeping(func(c *result.Connections) { c.Opened, c.Failed = 60, 1 })), want: Fail, severity: Info},
@@ -53,7 +53,7 @@ func healthCases() []ruleCase {
 		{rule: "CP803", name: "no workload", in: serverOnly, want: NotApplicable},
 
 		{rule: "CP804", name: "a lossy path", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 900, "Tcp.OutSegs": 20000})),
-			want: Fail, severity: Warning, message: "Pod a sent 900 of 20,900 segments again since the observer began to look (4.31 %)"},
+			want: Fail, severity: Warning, message: "Pod a sent 900 of 20,900 segments again since the observer began to look 5 minutes ago (4.31 %)"},
 		{rule: "CP804", name: "hardly any", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 12, "Tcp.OutSegs": 90000})), want: Pass},
 		{rule: "CP804", name: "just above, among very many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 10010, "Tcp.OutSegs": 990000})), want: Unknown},
 		{rule: "CP804", name: "nothing was sent", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 0, "Tcp.OutSegs": 0})), want: Unknown},
@@ -61,7 +61,7 @@ func healthCases() []ruleCase {
 		{rule: "CP804", name: "no workload", in: serverOnly, want: NotApplicable},
 
 		{rule: "CP805", name: "the peer does not read", in: observing(http(), keeping(func(c *result.Connections) { c.ZeroWindowSamples = 640 })),
-			want: Fail, severity: Warning, message: "at 640 of 12,000 looks at a connection (5.33 %)"},
+			want: Fail, severity: Warning, message: "at 640 of 12,000 looks at a connection since the observer began to look 5 minutes ago (5.33 %)"},
 		{rule: "CP805", name: "hardly ever", in: observing(http(), keeping(func(c *result.Connections) { c.ZeroWindowSamples = 4 })), want: Pass},
 		{rule: "CP805", name: "hardly looked", in: observing(http(), keeping(func(c *result.Connections) { c.Samples, c.ZeroWindowSamples = 20, 1 })), want: Unknown},
 		{rule: "CP805", name: "never looked", in: observing(http(), keeping(func(c *result.Connections) { c.Samples = 0 })), want: Unknown},
@@ -96,7 +96,7 @@ func healthCases() []ruleCase {
 		{rule: "CP809", name: "lifetimes are not known", in: observing(http(), keeping(func(c *result.Connections) { c.LifetimeSecondsAtMost = nil })), want: Unknown},
 		{rule: "CP809", name: "few ended", in: observing(http(), keeping(func(c *result.Connections) { c.Closed = 12 })), want: NotApplicable},
 
-		{rule: "CP810", name: "IPv6 leads nowhere", in: byFamily(40, 0, 40, 40), want: Fail, severity: Warning, message: "40 connections by IPv6, of which 40 failed, and 40 connections by IPv4, of which 0 failed"},
+		{rule: "CP810", name: "IPv6 leads nowhere", in: byFamily(40, 0, 40, 40), want: Fail, severity: Warning, message: "40 connections by IPv6, of which 40 failed, and 40 connections by IPv4, of which 0 failed, since the observer began to look 5 minutes ago"},
 		{rule: "CP810", name: "both work", in: byFamily(40, 1, 40, 0), want: Pass},
 		{rule: "CP810", name: "one is used", in: byFamily(40, 0, 0, 0), want: NotApplicable},
 		{rule: "CP810", name: "an old observer", in: with(byFamily(40, 0, 40, 0), func(in *Input) { in.Observations[0].Observation.Destinations[1].Connections = nil }), want: Unknown},
@@ -104,7 +104,7 @@ func healthCases() []ruleCase {
 		{rule: "CP810", name: "one family", in: observing(http(), keeping(asItIs)), want: NotApplicable},
 
 		{rule: "CP811", name: "kubernetes#90854", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 45, "Tcp.ActiveOpens": 900})),
-			want: Fail, severity: Warning, message: "Pod a sent 45 SYNs again for 900 connections that it began, to anywhere, since the observer began to look"},
+			want: Fail, severity: Warning, message: "Pod a sent 45 SYNs again for 900 connections that it began, to anywhere, since the observer began to look 5 minutes ago"},
 		{rule: "CP811", name: "CP102 finds it too", in: observing(http(probe(handshakeOf(10, 3))), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 45, "Tcp.ActiveOpens": 900})), want: Fail, severity: Info, message: "CP102"},
 		{rule: "CP811", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 1, "Tcp.ActiveOpens": 40})), want: Fail, severity: Info, message: "too few to tell"},
 		{rule: "CP811", name: "rare", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 2, "Tcp.ActiveOpens": 90000})), want: Pass},

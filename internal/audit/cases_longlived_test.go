@@ -129,7 +129,7 @@ func longLivedCases() []ruleCase {
 		{rule: "CP503", name: "sockets were not listed", in: observing(http(), unlisted(keeping(asItIs))), want: Unknown},
 
 		{rule: "CP504", name: "peers are gone again and again", in: observing(http(), set(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0}), sysctlRetries2, "15")),
-			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
+			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look 5 minutes ago, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
 		{rule: "CP504", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info, message: "by default"},
 		{rule: "CP504", name: "one of many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60000, "Tcp.PassiveOpens": 0})), want: Pass},
 		{rule: "CP504", name: "none", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 0})), want: Pass},
@@ -182,11 +182,11 @@ func longLivedCases() []ruleCase {
 		{rule: "CP508", name: "no polling", in: pushing(result.Push{Streaming: way(900, 130, plainly)}), want: NotApplicable},
 
 		{rule: "CP509", name: "all on one endpoint", in: observing(ofStreams(ageless), oneConnection()),
-			want: Fail, severity: Warning, message: "Pod a sends all its requests over 1 connection to 3 endpoints, and none ended in the 60 minutes"},
+			want: Fail, severity: Warning, message: "Pod a sends all its requests over 1 connection to 3 endpoints, and none ended since the observer began to look 60 minutes ago"},
 		{rule: "CP509", name: "a sidecar balances", in: observing(ofStreams(ageless), with(oneConnection(), func(o *PodObservation) { o.Observation.ListeningPorts = []int{8080, 15001} })), want: NotApplicable, message: "Istio"},
 		{rule: "CP509", name: "GOAWAY by age", in: observing(ofStreams(func(h *result.HTTP2) { h.GoAwayAfterSeconds = new(30.0) }), oneConnection()), want: Pass, message: "when they are 30 s old"},
 		{rule: "CP509", name: "connections end", in: observing(ofStreams(ageless), keeping(asItIs)), want: Pass},
-		{rule: "CP509", name: "enough for each endpoint", in: observing(ofStreams(ageless), with(oneConnection(), func(o *PodObservation) { o.Observation.Destinations[0].Connections.OpenPeak = 6 })), want: Pass},
+		{rule: "CP509", name: "enough for each endpoint", in: observing(ofStreams(ageless), with(oneConnection(), func(o *PodObservation) { o.Observation.Destinations[0].Connections.Open = 6 })), want: Pass},
 		{rule: "CP509", name: "looked for seconds only", in: observing(ofStreams(ageless), young(oneConnection())), want: Unknown},
 		{rule: "CP509", name: "endpoints are not known", in: with(observing(ofStreams(ageless), oneConnection()), func(in *Input) { in.ReadyEndpoints = nil }), want: Unknown},
 		{rule: "CP509", name: "failed", in: observing(ofStreams(func(h *result.HTTP2) { *h = result.HTTP2{Meta: failed()} }), oneConnection()), want: Unknown},

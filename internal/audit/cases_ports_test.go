@@ -116,7 +116,7 @@ func portCases() []ruleCase {
 		{rule: "CP402", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
 		{rule: "CP404", name: "the server would close", in: observing(http(probe(closed(result.CloseAnnounced))), waiting(580, keeping(func(c *result.Connections) { c.Closed, c.ClosedHere = 900, 870 }))),
-			want: Fail, severity: Info, message: "Pod a closed 870 of 900 connections to 198.18.96.7:80 first"},
+			want: Fail, severity: Info, message: "Pod a was the first to close 870 of 900 connections to 198.18.96.7:80 since the observer began to look 5 minutes ago"},
 		{rule: "CP404", name: "the server closes", in: observing(http(probe(closed(result.CloseAnnounced))), waiting(4, keeping(asItIs))), want: Pass, message: "the server holds TIME_WAIT"},
 		{rule: "CP404", name: "long ago", in: observing(http(probe(closed(result.CloseAnnounced))), keeping(func(c *result.Connections) { c.Closed, c.ClosedHere = 900, 870 })), want: Pass, message: "none in TIME_WAIT"},
 		{rule: "CP404", name: "the client ends what the server keeps", in: observing(http(probe(reuseOf(60))), waiting(580, keeping(func(c *result.Connections) { c.Closed, c.ClosedHere = 900, 870 }))),
@@ -191,7 +191,7 @@ func portCases() []ruleCase {
 		{rule: "CP410", name: "the default", in: observing(http(), set(keeping(asItIs), sysctlFinTimeout, "60")), want: NotApplicable},
 
 		{rule: "CP411", name: "lowered buckets overflow", in: observing(http(), set(counting(pod("a", 1200, 1190, 20), map[string]int64{"TcpExt.TCPTimeWaitOverflow": 4711}), sysctlBuckets, "1000")),
-			want: Fail, severity: Warning, message: "4,711 connections of pod a skipped TIME_WAIT since the observer began to look, for it was full (tcp_max_tw_buckets is 1,000)"},
+			want: Fail, severity: Warning, message: "4,711 connections of pod a skipped TIME_WAIT since the observer began to look 5 minutes ago, for it was full (tcp_max_tw_buckets is 1,000)"},
 		{rule: "CP411", name: "none skipped", in: observing(http(), counting(pod("a", 1200, 1190, 20), map[string]int64{"TcpExt.TCPTimeWaitOverflow": 0})), want: Pass},
 		{rule: "CP411", name: "totals alone", in: observing(http(), with(pod("a", 1200, 1190, 20), func(o *PodObservation) {
 			o.Observation.Counters = map[string]int64{"TcpExt.TCPTimeWaitOverflow": 3}

@@ -41,7 +41,7 @@ func reuseCases() []ruleCase {
 		{rule: "CP204", name: "one request each, closed by the client", in: pooled(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 141_000, 140_900, 140_900, new(int64(140_880))
 		}), want: Fail, severity: Warning,
-			message: "Pod a opens 470 connections a second, and 140,880 of the 140,900 that ended carried one request at most. The client closed 140,900 itself, although the server answers at least 60 requests on one connection."},
+			message: "Pod a opened 470 connections a second since the observer began to look 5 minutes ago, and 140,880 of the 140,900 that ended carried one request at most. The client closed 140,900 itself, although the server answers at least 60 requests on one connection."},
 		{rule: "CP204", name: "one request each, closed by the server on request, as of nginx towards its upstreams", in: pooled(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 15_000, 15_000, 12, new(int64(15_000))
 		}), want: Fail, severity: Warning, message: "Where the server closes first, the client has asked for it."},
@@ -53,7 +53,7 @@ func reuseCases() []ruleCase {
 				c.Opened, c.Closed, c.ClosedHere, c.SingleExchange, c.ExchangesAtMost = 141_000, 140_900, 140_900, new(int64(800)), &result.Quantiles{P50: 2, P99: 3}
 			}))
 		}), want: Fail, severity: Warning, message: "which live for 8.51 ms on average, and closes them itself"},
-		{rule: "CP204", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass, message: "opens 0.13 connections a second"},
+		{rule: "CP204", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass, message: "opened 0.13 connections a second since the observer began to look 5 minutes ago."},
 		{rule: "CP204", name: "a pool, looked at for seconds", in: with(pooled(func(*result.Connections) {}), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 12 }), want: Unknown},
 		{rule: "CP204", name: "TLS makes every connection look shared, so lifetimes decide", in: over(protocolHTTPS, with(http(probe(reuseOf(60))), func(in *Input) {
 			in.Observations = seen(using(pod("a", 28100, 28096, 470), func(c *result.Connections) { c.SingleExchange = new(int64(0)) }))
@@ -151,9 +151,9 @@ func reuseCases() []ruleCase {
 			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere = 6, 26, new(20), 12_000, 11_990, 11_990
 			c.LifetimeSecondsAtMost, c.SingleExchange = &result.Quantiles{P50: 0.04, P99: 12}, new(int64(900))
 		}), want: Fail, severity: Warning,
-			message: "Pod a holds 6 connections to 198.18.96.7:80; at most 20 were busy within one second in 300 s. Yet it opens 40 a second and closes them itself, half of them within 40 ms: its pool keeps fewer than it needs."},
+			message: "Pod a holds 6 connections to 198.18.96.7:80; at most 20 were busy within one second in 5 minutes. Yet it opened 40 a second since the observer began to look 5 minutes ago and closed them itself, half of them within 40 ms: its pool keeps fewer than it needs."},
 		{rule: "CP209", name: "a pool of 400 for a load of six", in: with(pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 }), want: Fail, severity: Info,
-			message: "Pod a holds 400 connections to 198.18.96.7:80; at most 6 were busy within one second in 7200 s. About 27 would do."},
+			message: "Pod a holds 400 connections to 198.18.96.7:80; at most 6 were busy within one second in 2 hours. About 27 would do."},
 		{rule: "CP209", name: "a pool that is large for five minutes", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), want: Unknown, message: "not long enough"},
 		{rule: "CP209", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass},
 		{rule: "CP209", name: "ten connections for next to nothing, as HikariCP holds them", in: over("TCP", with(pooled(func(c *result.Connections) { c.BusyPeak = new(0) }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 })), want: Pass},

@@ -17,7 +17,7 @@ func smallPacketCases() []ruleCase {
 
 		{rule: "CP302", name: "198 of 200 looks", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
 			c.InFlightSamples, c.NagleSamples = 200, 198
-		})), want: Fail, severity: Warning, message: "Of 200 looks at connections of pod a to 198.18.96.7:80 with data under way, 198 found a small segment that waited for an acknowledgment, for 40 ms or more"},
+		})), want: Fail, severity: Warning, message: "Of 200 looks at connections of pod a to 198.18.96.7:80 with data under way since the observer began to look 5 minutes ago, 198 found a small segment that waited for an acknowledgment, for 40 ms or more"},
 		{rule: "CP302", name: "the last segments of uploads", in: withPods(using(pod("a", 10, 0, 1), func(c *result.Connections) {
 			c.InFlightSamples, c.NagleSamples = 1000, 30
 		})), want: Pass},

@@ -21,7 +21,7 @@ type ruleCase struct {
 
 // ruleCases are the cases of all rules.
 func ruleCases() []ruleCase {
-	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), longLivedCases(), throughputCases(), settingCases(), healthCases())
+	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), longLivedCases(), throughputCases(), settingCases(), healthCases(), recentCases())
 }
 
 // with returns value after change.

@@ -73,14 +73,14 @@ func judgeSharing(in Input, o PodObservation, answers string) judgement {
 	return judgeLifetime(o, in.Addresses, answers)
 }
 
-// ended are the connections of a pod to a link that ended while its observer looked.
+// ended are the connections of a pod to a link that ended in the time that was counted.
 type ended struct {
 	opened, closed, closedHere int64
 	// single carried one request at most.
 	single int64
 	// exchanges is the lowest median of how many requests they can have carried, 0 if none ended.
 	exchanges float64
-	// openedPerSecond is over the whole time that the observer looked.
+	// openedPerSecond is over the whole time that was counted.
 	openedPerSecond float64
 }
 
@@ -104,10 +104,11 @@ func endedOf(o PodObservation, addresses []string) (e ended, known bool) {
 			e.exchanges = q.P50
 		}
 	}
-	if o.Observation.UptimeSeconds > 0 {
-		e.openedPerSecond = float64(e.opened) / o.Observation.UptimeSeconds
+	counted := countedSeconds(o)
+	if counted > 0 {
+		e.openedPerSecond = float64(e.opened) / counted
 	}
-	return e, known && o.Observation.UptimeSeconds > 0
+	return e, known && counted > 0
 }
 
 // unshared says that most connections carried one request at most.
@@ -124,7 +125,7 @@ func judgeRequestsCarried(o PodObservation, e ended, overflow bool, answers stri
 		"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10),
 		"closedHere": strconv.FormatInt(e.closedHere, 10), "singleExchange": strconv.FormatInt(e.single, 10),
 	}
-	seen := fmt.Sprintf("Pod %s opens %s connections a second", o.Pod, figure.Rate(e.openedPerSecond))
+	seen := fmt.Sprintf("Pod %s opened %s connections a second %s", o.Pod, figure.Rate(e.openedPerSecond), period(o))
 	carried := fmt.Sprintf("%s of the %s that ended carried one request at most", figure.Count(int(e.single)), figure.Count(int(e.closed)))
 	switch {
 	case o.Observation.UptimeSeconds < timeWaitSeconds:

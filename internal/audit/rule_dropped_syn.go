@@ -101,7 +101,9 @@ func listenerOverflowed(in Input, p ProbeResult) (overflowed, known bool) {
 		if told && full.value > 0 {
 			return true, true
 		}
-		known = known || told
+		// The probe may have looked before the time that was counted.
+		ever, told := counter(sinceItBegan(o), counterListenOverflows)
+		known = known || told && ever.value == 0
 	}
 	return false, known
 }

@@ -91,16 +91,20 @@ func agesAtOnce() Rule {
 
 func judgeAgesAtOnce(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
+		// Connections that all live for hours may not end for as long as that.
+		total := totalTo(o, d)
 		switch ages := c.LifetimeSecondsAtMost; {
-		case c.Closed < storm:
+		case total.Closed < storm:
 			return notApplicable("Fewer than a hundred connections of an observed pod to this link ended, which are no storm.")
 		case ages == nil:
 			return unknown(fmt.Sprintf("How long the connections of pod %s to %s lived is not known.", o.Pod, d.Address))
+		case c.Closed == 0 && ages.P50 < countedSeconds(o):
+			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link ended %s.", period(o)))
 		default:
 			evidence := map[string]string{"pod": o.Pod, "address": d.Address, "lifetimeP50Seconds": fmt.Sprintf("%.1f", ages.P50),
-				"lifetimeP99Seconds": fmt.Sprintf("%.1f", ages.P99), "closed": strconv.FormatInt(c.Closed, 10)}
-			seen := fmt.Sprintf("Of %s of pod %s to %s that ended, half lived for up to %s and all but one in a hundred for up to %s",
-				plural(c.Closed, "connection"), o.Pod, d.Address, seconds(ages.P50), seconds(ages.P99))
+				"lifetimeP99Seconds": fmt.Sprintf("%.1f", ages.P99), "closed": strconv.FormatInt(total.Closed, 10)}
+			seen := fmt.Sprintf("Of %s of pod %s to %s that ended %s, half lived for up to %s and all but one in a hundred for up to %s",
+				plural(total.Closed, "connection"), o.Pod, d.Address, period(sinceItBegan(o)), seconds(ages.P50), seconds(ages.P99))
 			if ages.P50 < agedSeconds || ages.P99 > sameAge*ages.P50 {
 				return pass(seen+".", evidence)
 			}
@@ -153,12 +157,12 @@ func judgeFamilyFallback(in Input) judgement {
 			of.failed += d.Connections.Failed
 		}
 		if v4.opened == 0 || v6.opened == 0 {
-			return notApplicable("No observed pod tried both address families.")
+			return notApplicable(fmt.Sprintf("No observed pod tried both address families %s.", period(o)))
 		}
 		evidence := map[string]string{"pod": o.Pod, "ipv4Opened": strconv.FormatInt(v4.opened, 10), "ipv4Failed": strconv.FormatInt(v4.failed, 10),
 			"ipv6Opened": strconv.FormatInt(v6.opened, 10), "ipv6Failed": strconv.FormatInt(v6.failed, 10)}
-		seen := fmt.Sprintf("Pod %s began %s by IPv6, of which %s failed, and %s by IPv4, of which %s failed", o.Pod,
-			plural(v6.opened, "connection"), figure.Count(int(v6.failed)), plural(v4.opened, "connection"), figure.Count(int(v4.failed)))
+		seen := fmt.Sprintf("Pod %s began %s by IPv6, of which %s failed, and %s by IPv4, of which %s failed, %s", o.Pod,
+			plural(v6.opened, "connection"), figure.Count(int(v6.failed)), plural(v4.opened, "connection"), figure.Count(int(v4.failed)), period(o))
 		// One of the two always failing while the other works is no chance of single packets.
 		if v4.fails() != v6.fails() {
 			return fail(Warning, seen+".", evidence, 0)

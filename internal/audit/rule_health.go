@@ -61,10 +61,10 @@ func failedConnects() Rule {
 func judgeFailedConnects(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
 		if c.Opened == 0 {
-			return notApplicable("No observed pod opened a connection to this link while the observer looked.")
+			return notApplicable(fmt.Sprintf("No observed pod opened a connection to this link %s.", period(o)))
 		}
 		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "failed": strconv.FormatInt(c.Failed, 10), "opened": strconv.FormatInt(c.Opened, 10)}
-		seen := fmt.Sprintf("%s of %s that pod %s began to %s were never established", figure.Count(int(c.Failed)), plural(c.Opened, "connection"), o.Pod, d.Address)
+		seen := fmt.Sprintf("%s of %s that pod %s began to %s %s were never established", figure.Count(int(c.Failed)), plural(c.Opened, "connection"), o.Pod, d.Address, period(o))
 		switch rarityOf(c.Failed, c.Opened) {
 		case common:
 			return fail(Warning, seen+".", evidence, 0)
@@ -180,7 +180,7 @@ func repeatedSYNs() Rule {
 	return Rule{
 		ID: "CP811", Title: "The workload's own connects have to knock twice",
 		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, and pods that opened no connection while the observer looked.",
+		AppliesNot: "Policies without `from`, and pods that opened no connection in the time that was counted.",
 		Why: "A SYN that gets no answer is sent again after a second, so that what opens a connection takes a second longer. " +
 			"The probe makes some dozen connects in a run; the workload's own, to anywhere, show what happens once in a hundred.",
 		Cures: []string{
@@ -203,7 +203,7 @@ func judgeRepeatedSYNs(in Input) judgement {
 		case !known:
 			return noCounter(o, opens)
 		case all.value == 0:
-			return notApplicable("No observed pod opened a connection while the observer looked.")
+			return notApplicable(fmt.Sprintf("No observed pod opened a connection %s.", all.since))
 		}
 		evidence := map[string]string{"pod": o.Pod, "synsSentAgain": strconv.FormatInt(repeated.value, 10), "opened": strconv.FormatInt(all.value, 10)}
 		seen := fmt.Sprintf("Pod %s sent %s again for %s that it began, to anywhere, %s", o.Pod, plural(repeated.value, "SYN"), plural(all.value, "connection"), all.since)
@@ -251,10 +251,10 @@ func judgeZeroWindow(in Input) judgement {
 			return notApplicable(neverOpen)
 		}
 		if c.Samples == 0 || c.ZeroWindowSamples > 0 && c.Samples < fewestSamples {
-			return unknown(fmt.Sprintf("The connections of pod %s to %s were seen %d times only, which does not show what happens once in a hundred.", o.Pod, d.Address, c.Samples))
+			return unknown(fmt.Sprintf("The connections of pod %s to %s were seen %d times only %s, which does not show what happens once in a hundred.", o.Pod, d.Address, c.Samples, period(o)))
 		}
-		seen := fmt.Sprintf("%s had closed its window on data that pod %s wanted to send at %s of %s looks at a connection (%s)", d.Address, o.Pod,
-			figure.Count(int(c.ZeroWindowSamples)), figure.Count(int(c.Samples)), figure.Percent(100*float64(c.ZeroWindowSamples)/float64(c.Samples)))
+		seen := fmt.Sprintf("%s had closed its window on data that pod %s wanted to send at %s of %s looks at a connection %s (%s)", d.Address, o.Pod,
+			figure.Count(int(c.ZeroWindowSamples)), figure.Count(int(c.Samples)), period(o), figure.Percent(100*float64(c.ZeroWindowSamples)/float64(c.Samples)))
 		if 100*c.ZeroWindowSamples < closedWindowPercent*c.Samples {
 			return pass(seen+".", evidence)
 		}

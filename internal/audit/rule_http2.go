@@ -8,7 +8,7 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// unbalancedSeconds is how long an observer must have looked before connections of which none ended count as ageless.
+// unbalancedSeconds is how long an observer must have counted before connections of which none ended count as ageless.
 // Servers that end them by age do so after minutes to an hour (gRPC's MaxConnectionAge is commonly set to some minutes
 // or half an hour).
 const unbalancedSeconds = 3600
@@ -57,23 +57,28 @@ func judgeAgeless(in Input) judgement {
 		return pass(aged, nil)
 	}
 	return perUse(in, func(o PodObservation, _ result.Destination, c *result.Connections) judgement {
-		endpoints, looked := *in.ReadyEndpoints, o.Observation.UptimeSeconds
-		evidence := map[string]string{"pod": o.Pod, "openPeak": strconv.Itoa(c.OpenPeak), "closed": strconv.FormatInt(c.Closed, 10),
-			"readyEndpoints": strconv.Itoa(endpoints), "lookedSeconds": fmt.Sprintf("%.0f", looked)}
-		switch {
+		endpoints, counted := *in.ReadyEndpoints, countedSeconds(o)
+		evidence := map[string]string{"pod": o.Pod, "open": strconv.Itoa(c.Open), "closed": strconv.FormatInt(c.Closed, 10),
+			"readyEndpoints": strconv.Itoa(endpoints), "countedSeconds": fmt.Sprintf("%.0f", counted)}
+		// Where none ended there never were more than there are.
+		switch ages := c.LifetimeSecondsAtMost; {
 		case sidecarOf(o) != "":
 			return notApplicable(fmt.Sprintf("A sidecar (%s) takes the connections of an observed pod and chooses an endpoint for each request.", sidecarOf(o)))
 		case c.Closed > 0:
-			return pass(fmt.Sprintf("%s of pod %s ended in %s, so that others are chosen.", plural(c.Closed, "connection"), o.Pod, figure.Lasting(looked)), evidence)
-		case c.OpenPeak >= endpoints:
-			return pass(fmt.Sprintf("Pod %s holds %s, enough for each of %d endpoints.", o.Pod, plural(int64(c.OpenPeak), "connection"), endpoints), evidence)
-		case c.OpenPeak == 0:
+			return pass(fmt.Sprintf("%s of pod %s ended %s, so that others are chosen.", plural(c.Closed, "connection"), o.Pod, period(o)), evidence)
+		case c.Open >= endpoints:
+			return pass(fmt.Sprintf("Pod %s holds %s, enough for each of %d endpoints.", o.Pod, plural(int64(c.Open), "connection"), endpoints), evidence)
+		case c.Open == 0:
 			return notApplicable("No observed pod holds a connection to this link.")
-		case looked < unbalancedSeconds:
-			return unknown(fmt.Sprintf("The observer in pod %s has looked for %s only.", o.Pod, figure.Lasting(looked)))
+		case counted < unbalancedSeconds:
+			return unknown(fmt.Sprintf("The observer in pod %s has looked for %s only.", o.Pod, figure.Lasting(counted)))
+		case ages != nil && ages.P50 >= counted:
+			evidence["lifetimeP50Seconds"] = fmt.Sprintf("%.0f", ages.P50)
+			return pass(fmt.Sprintf("No connection of pod %s ended %s, but half of those that did before had lived for up to %s: they do age.",
+				o.Pod, period(o), figure.Lasting(ages.P50)), evidence)
 		}
-		return fail(Warning, fmt.Sprintf("Pod %s sends all its requests over %s to %d endpoints, and none ended in the %s that it was looked at. The server sent no GOAWAY, so an endpoint that is added gets none of them.",
-			o.Pod, plural(int64(c.OpenPeak), "connection"), endpoints, figure.Lasting(looked)), evidence, 0)
+		return fail(Warning, fmt.Sprintf("Pod %s sends all its requests over %s to %d endpoints, and none ended %s. The server sent no GOAWAY, so an endpoint that is added gets none of them.",
+			o.Pod, plural(int64(c.Open), "connection"), endpoints, period(o)), evidence, 0)
 	})
 }
 

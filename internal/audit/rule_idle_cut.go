@@ -162,19 +162,31 @@ func judgeBeyondClose(in Input, i *result.Idle, atLeast *float64, atMost float64
 }
 
 // unharmedFor says whether no connection of the observed pods, to and from anywhere, was reset or given up for want of an
-// answer, and for how many seconds the one was looked at that was looked at for the shortest time.
+// answer, and for how many seconds the one was looked at that was looked at for the shortest time: since the observers began, or
+// of late.
 func unharmedFor(in Input) (lookedSeconds float64, unharmed bool) {
-	for i, o := range in.Observations {
+	totals := make([]PodObservation, 0, len(in.Observations))
+	for _, o := range in.Observations {
+		totals = append(totals, sinceItBegan(o))
+	}
+	if looked, unharmed := unharmedPods(totals); unharmed {
+		return looked, true
+	}
+	return unharmedPods(in.Observations)
+}
+
+func unharmedPods(observations []PodObservation) (lookedSeconds float64, unharmed bool) {
+	for i, o := range observations {
 		for _, name := range []string{"Tcp.EstabResets", "TcpExt.TCPAbortOnTimeout"} {
 			if harmed, known := counter(o, name); !known || harmed.value > 0 {
 				return 0, false
 			}
 		}
-		if uptime := o.Observation.UptimeSeconds; i == 0 || uptime < lookedSeconds {
-			lookedSeconds = uptime
+		if counted := countedSeconds(o); i == 0 || counted < lookedSeconds {
+			lookedSeconds = counted
 		}
 	}
-	return lookedSeconds, len(in.Observations) > 0
+	return lookedSeconds, len(observations) > 0
 }
 
 // judgeSurvived judges a path on which nothing was cut: that tells as much as was tried.
@@ -263,10 +275,10 @@ func speaksAfter(in Input, p ProbeResult) (longest int, known bool) {
 	return longest, known
 }
 
-// neverSpoke says whether every observed pod is known to have sent no keepalive probe.
+// neverSpoke says whether every observed pod is known to have sent no keepalive probe, for as long as that is known.
 func neverSpoke(in Input) bool {
 	for _, o := range in.Observations {
-		if sent, known := counter(o, "TcpExt.TCPKeepAlive"); !known || sent.value > 0 {
+		if sent, known := counter(sinceItBegan(o), "TcpExt.TCPKeepAlive"); !known || sent.value > 0 {
 			return false
 		}
 	}

@@ -101,11 +101,11 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cureRaiseServer)
 	case client.closedByPeerBeyond(majority, cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
-		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cureRaiseServer)
+		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s that ended %s. To be safe the client has to let go first, by %.1f s.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period, limit), evidence, cureRaiseServer)
 	case client.closedByPeerBeyond(amortisedPercent/100.0, cut):
-		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s, and whether it did so because they were idle cannot be told.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod))
+		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s that ended %s, and whether it did so because they were idle cannot be told.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period))
 	case !client.enough:
 		return unknown(fmt.Sprintf("%s. Too few connections of the workload were seen for long enough to tell for how long it keeps idle ones.", seen))
 	}
@@ -317,9 +317,10 @@ type clientIdle struct {
 	pod string
 	// p99Seconds is the longest 99th percentile of the pods and addresses.
 	p99Seconds float64
-	// closed of pod's connections ended, closedByPeer of them by the other end. lifetimeSecondsAtMost is the median of how
-	// long they lived.
+	// closed of pod's connections ended in the period, closedByPeer of them by the other end. lifetimeSecondsAtMost is the
+	// median of how long they lived.
 	closed, closedByPeer  int64
+	period                string
 	lifetimeSecondsAtMost float64
 	// enough: the observers looked for as long as it takes to see a usual idle time go by.
 	enough bool
@@ -342,7 +343,7 @@ func clientIdleOf(in Input) (clientIdle, bool) {
 			}
 			if !known || c.IdleSeconds.P99 > client.p99Seconds {
 				client.pod, client.p99Seconds = o.Pod, c.IdleSeconds.P99
-				client.closed, client.closedByPeer, client.lifetimeSecondsAtMost = c.Closed, c.Closed-c.ClosedHere, 0
+				client.closed, client.closedByPeer, client.period, client.lifetimeSecondsAtMost = c.Closed, c.Closed-c.ClosedHere, period(o), 0
 				if c.LifetimeSecondsAtMost != nil {
 					client.lifetimeSecondsAtMost = c.LifetimeSecondsAtMost.P50
 				}

@@ -76,7 +76,7 @@ func judgeBacklog(b *result.Backlog) judgement {
 }
 
 // judgeListenersOf judges the queues of an observed pod. What more than one connection in a hundred meets is an error, a
-// 99th percentile of a second or more; what no more than one in a hundred met, a burst long ago perhaps, is worth knowing.
+// 99th percentile of a second or more; what no more than one in a hundred met, a short burst perhaps, is worth knowing.
 func judgeListenersOf(o PodObservation) judgement {
 	full, told := counter(o, counterListenOverflows)
 	if !told {

@@ -84,8 +84,8 @@ func judgeNagleClient(in Input) judgement {
 		evidence := map[string]string{
 			"pod": o.Pod, "address": d.Address, "nagleSamples": strconv.FormatInt(c.NagleSamples, 10), "inFlightSamples": strconv.FormatInt(c.InFlightSamples, 10),
 		}
-		seen := fmt.Sprintf("Of %s looks at connections of pod %s to %s with data under way, %s found a small segment that waited for an acknowledgment",
-			figure.Count(int(c.InFlightSamples)), o.Pod, d.Address, figure.Count(int(c.NagleSamples)))
+		seen := fmt.Sprintf("Of %s looks at connections of pod %s to %s with data under way %s, %s found a small segment that waited for an acknowledgment",
+			figure.Count(int(c.InFlightSamples)), o.Pod, d.Address, period(o), figure.Count(int(c.NagleSamples)))
 		switch {
 		case seldomOpen(o, c):
 			return notApplicable(neverOpen)
@@ -95,8 +95,8 @@ func judgeNagleClient(in Input) judgement {
 			return pass(seen+".", evidence)
 		case c.NagleSamples == 0 && provenBelow(0, c.Samples, waitingShare):
 			evidence["samples"] = strconv.FormatInt(c.Samples, 10)
-			return pass(fmt.Sprintf("At none of %s looks at connections of pod %s to %s a small segment waited for an acknowledgment, so that they wait for less than %s of their time.",
-				figure.Count(int(c.Samples)), o.Pod, d.Address, figure.Percent(100*waitingShare)), evidence)
+			return pass(fmt.Sprintf("At none of %s looks at connections of pod %s to %s %s a small segment waited for an acknowledgment, so that they wait for less than %s of their time.",
+				figure.Count(int(c.Samples)), o.Pod, d.Address, period(o), figure.Percent(100*waitingShare)), evidence)
 		}
 		return unknown(seen + ", which is too few to tell.")
 	})
@@ -106,7 +106,7 @@ func tinygrams() Rule {
 	return Rule{
 		ID: "CP303", Title: "Many exchanges carry less than their headers weigh",
 		Category: CategorySmallPackets, Severity: Info, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`, pods that hold no connection to the link, and those of which none has ended yet.",
+		AppliesNot: "Policies without `from`, pods that hold no connection to the link, and those of which none has ended lately.",
 		Why: "Each segment brings 52 bytes of headers and has to be handled by every hop and by both kernels, whatever it carries. " +
 			"A workload that exchanges a few bytes at a time spends more on headers than on data, and waits a round trip for each.",
 		Cures: []string{
@@ -121,7 +121,7 @@ func tinygrams() Rule {
 func judgeTinygrams(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
 		if c.Closed == 0 {
-			return notApplicable("No connection of an observed pod to this link has ended, so that none could be counted out.")
+			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link has ended %s, so that none could be counted out.", period(o)))
 		}
 		if c.ExchangesAtMost == nil || c.BytesSent == nil || c.BytesReceived == nil {
 			return unknown(fmt.Sprintf("No connection of pod %s to %s has ended whose bytes could be counted.", o.Pod, d.Address))

@@ -57,7 +57,7 @@ func judgePool(o PodObservation, address string, c *result.Connections) judgemen
 	case o.Observation.UptimeSeconds < timeWaitSeconds:
 		return unknown(fmt.Sprintf("The observer in pod %s has looked for %.0f seconds only.", o.Pod, o.Observation.UptimeSeconds))
 	}
-	rate := float64(c.Opened) / o.Observation.UptimeSeconds
+	rate := float64(c.Opened) / countedSeconds(o)
 	evidence := map[string]string{
 		"pod": o.Pod, "address": address, "open": strconv.Itoa(c.Open), "openPeak": strconv.Itoa(c.OpenPeak), "busyPeak": strconv.Itoa(*c.BusyPeak),
 		"connectionsPerSecond": figure.Rate(rate),
@@ -67,8 +67,8 @@ func judgePool(o PodObservation, address string, c *result.Connections) judgemen
 	switch {
 	case overflows(c, rate):
 		evidence["lifetimeP50SecondsAtMost"] = fmt.Sprintf("%.3f", c.LifetimeSecondsAtMost.P50)
-		return fail(Warning, fmt.Sprintf("%s. Yet it opens %s a second and closes them itself, half of them within %s: its pool keeps fewer than it needs.",
-			seen, figure.Rate(rate), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6)), evidence, cureLargerPool)
+		return fail(Warning, fmt.Sprintf("%s. Yet it opened %s a second %s and closed them itself, half of them within %s: its pool keeps fewer than it needs.",
+			seen, figure.Rate(rate), period(o), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6)), evidence, cureLargerPool)
 	case float64(c.Open) <= poolLimit(*c.BusyPeak):
 		return pass(seen+".", evidence)
 	case o.Observation.UptimeSeconds < poolLookSeconds:
@@ -92,8 +92,8 @@ func overflows(c *result.Connections, openedPerSecond float64) bool {
 
 // poolOverflows says so of the connections of a pod to any address of a link.
 func poolOverflows(o PodObservation, addresses []string) bool {
-	return o.Observation.UptimeSeconds > 0 && slices.ContainsFunc(o.Observation.Destinations, func(d result.Destination) bool {
-		return d.Connections != nil && ofLink(d, addresses) && overflows(d.Connections, float64(d.Connections.Opened)/o.Observation.UptimeSeconds)
+	return countedSeconds(o) > 0 && slices.ContainsFunc(o.Observation.Destinations, func(d result.Destination) bool {
+		return d.Connections != nil && ofLink(d, addresses) && overflows(d.Connections, float64(d.Connections.Opened)/countedSeconds(o))
 	})
 }
 
@@ -109,4 +109,4 @@ func poolLimit(busyPeak int) float64 {
 }
 
 // looked says in words for how long an observer has looked.
-func looked(o PodObservation) string { return figure.Microseconds(o.Observation.UptimeSeconds * 1e6) }
+func looked(o PodObservation) string { return figure.Lasting(o.Observation.UptimeSeconds) }

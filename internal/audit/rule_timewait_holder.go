@@ -44,11 +44,11 @@ func judgeTimeWaitHolder(in Input) judgement {
 	}
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
 		if c.Closed == 0 {
-			return notApplicable("No connection of an observed pod to this link ended while the observer looked, so there is no TIME_WAIT to hold.")
+			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link ended %s, so there is no TIME_WAIT to hold.", period(o)))
 		}
 		evidence := map[string]string{"pod": o.Pod, "address": d.Address, "closed": strconv.FormatInt(c.Closed, 10),
 			"closedHere": strconv.FormatInt(c.ClosedHere, 10), "timeWait": strconv.Itoa(d.TimeWait)}
-		seen := fmt.Sprintf("Pod %s closed %s of %s to %s first", o.Pod, figure.Count(int(c.ClosedHere)), plural(c.Closed, "connection"), d.Address)
+		seen := fmt.Sprintf("Pod %s was the first to close %s of %s to %s %s", o.Pod, figure.Count(int(c.ClosedHere)), plural(c.Closed, "connection"), d.Address, period(o))
 		switch {
 		case d.TimeWait == 0:
 			return pass(seen+", and holds none in TIME_WAIT.", evidence)

@@ -83,8 +83,8 @@ func longestSilence(in Input) *float64 {
 // seldomOpen says that none of the connections of a pod to a destination was open at any look, and that it opens fewer than one a
 // second: looks at its connections will tell nothing, and do not matter.
 func seldomOpen(o PodObservation, c *result.Connections) bool {
-	uptime := o.Observation.UptimeSeconds
-	return c.Samples == 0 && uptime >= timeWaitSeconds && float64(c.Opened) < rarelyPerSecond*uptime
+	counted := countedSeconds(o)
+	return c.Samples == 0 && counted >= timeWaitSeconds && float64(c.Opened) < rarelyPerSecond*counted
 }
 
 // neverOpen is why there is nothing to see of such connections.
@@ -96,11 +96,11 @@ type kernelCount struct {
 	since string
 }
 
-// counter returns by how much a counter of the pod's namespace grew since the observer began; where that is not told, since
+// counter returns by how much a counter of the pod's namespace grew in the observation's period; where that is not told, since
 // the pod was made. It is not known where the kernel does not have the counter.
 func counter(o PodObservation, name string) (c kernelCount, known bool) {
 	if value, known := o.Observation.CounterChanges[name]; known {
-		return kernelCount{value: value, since: "since the observer began to look"}, true
+		return kernelCount{value: value, since: period(o)}, true
 	}
 	value, known := o.Observation.Counters[name]
 	return kernelCount{value: value, since: "since the pod was made"}, known
