@@ -1,6 +1,9 @@
 package observer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// recentPeriod is the least that the counts of late are of, once the observer has looked for as long; markEvery is how
@@ -50,10 +53,8 @@ func (o *Observer) recently(now time.Time) mark {
 
 // noteTotals notes them, and forgets those before the oldest mark.
 func (g *group) noteTotals(at, oldest time.Time) {
+	g.past = slices.DeleteFunc(g.past, func(past pastTotals) bool { return past.at.Before(oldest) })
 	g.past = append(g.past, pastTotals{at, g.total})
-	for g.past[0].at.Before(oldest) {
-		g.past = g.past[1:]
-	}
 }
 
 // since returns what was counted since a mark. A group that came later has counted all of it since.
