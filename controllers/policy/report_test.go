@@ -504,3 +504,24 @@ func TestTroublesOfObserversAreJudged(t *testing.T) {
 		t.Errorf("troubles %v, %d observations", in.ObserverTroubles, len(in.Observations))
 	}
 }
+
+// The rules judge the last hour, where an observer tells of it, and know the totals beside it; the report's readings are those
+// of now in both.
+func TestLastHourIsJudged(t *testing.T) {
+	s := newScope(&v1alpha1.ConnectionPolicy{Spec: v1alpha1.ConnectionPolicySpec{To: []v1alpha1.Link{{Name: "server"}}}}, begin)
+	total, recent := &result.Observation{UptimeSeconds: 864000}, &result.Observation{UptimeSeconds: 864000, PeriodSeconds: new(3900.0)}
+	s.observed = []observed{
+		{pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, seen: sighting{outcome: result.Measured, observation: total, recent: recent}},
+		{pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "old"}}, seen: sighting{outcome: result.Measured, observation: total}},
+	}
+	in, err := auditInput(s, s.links[0], nil)
+	if err != nil || len(in.Observations) != 2 {
+		t.Fatalf("%+v, %v", in.Observations, err)
+	}
+	if o := in.Observations[0]; o.Pod != "new" || o.Observation.PeriodSeconds == nil || o.Totals != total {
+		t.Errorf("%+v", o)
+	}
+	if o := in.Observations[1]; o.Pod != "old" || o.Observation.PeriodSeconds != nil || o.Totals != nil {
+		t.Errorf("%+v", o)
+	}
+}

@@ -76,6 +76,7 @@ func TestVerdict(t *testing.T) {
 		"observer.destinations.all(d, d.portsInUse < 1000)":                      {audit.Pass, "In pod a: The rule is met."},
 		"observer.destinations.exists(d, d.portsInUse > 1000)":                   {audit.Fail, "In pod a"},
 		"observer.portsAvailable > 1":                                            {audit.Unknown, "observer.portsAvailable"},
+		"observer.periodSeconds < 4200":                                          {audit.Unknown, "observer.periodSeconds"},
 		"handshake.connectMicroseconds.p50 < 1000 || observer.opensPerSecond<10": {audit.Fail, "From node n2, in pod b: too slow"},
 	} {
 		compiled, err := environment(t).Compile(Rule{Name: "fast", Expression: expression, Message: "too slow", Severity: audit.Warning})
