@@ -42,7 +42,7 @@ func recentCases() []ruleCase {
 			c.Opened, c.Failed = 9_000_000, 40
 		})), want: Fail, severity: Warning, message: "40 of 400 connections that pod a began to 198.18.96.7:80 in the last 65 minutes"},
 		{rule: "CP802", name: "an older observer tells totals alone", in: observing(http(), with(keeping(func(c *result.Connections) { c.Failed = 40 }), func(o *PodObservation) { o.Observation.UptimeSeconds = 864_000 })),
-			want: Fail, severity: Warning, message: "since the observer began to look 240 hours ago"},
+			want: Fail, severity: Warning, message: "since the observer began to look 10 days ago"},
 		{rule: "CP803", name: "resets are over", in: observing(http(), lately(counting(keeping(asItIs), quiet), inTotal(map[string]int64{"Tcp.EstabResets": 4000}))),
 			want: Pass, message: "in the last 65 minutes"},
 		{rule: "CP804", name: "segments are lost since an hour", in: observing(http(), lately(counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 900, "Tcp.OutSegs": 20000}), inTotal(map[string]int64{"Tcp.OutSegs": 90_000_000}))),
@@ -67,7 +67,7 @@ func recentCases() []ruleCase {
 		}), asBefore))), want: Fail, severity: Warning, message: "Yet it opened 10 a second in the last 65 minutes and closed them itself"},
 		// The night's batch is not forgotten by day: peaks are of the whole time.
 		{rule: "CP209", name: "busy at night", in: over("TCP", observing(http(), lately(keeping(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 80, 80, new(70) }), asBefore))),
-			want: Pass, message: "at most 70 were busy within one second in 240 hours"},
+			want: Pass, message: "at most 70 were busy within one second in 10 days"},
 
 		// The probe may have looked before the hour.
 		{rule: "CP102", name: "an observer beside the server saw its queue full in another week", in: with(http(probe(handshakeOf(10, 3))), func(in *Input) {
@@ -81,7 +81,7 @@ func recentCases() []ruleCase {
 		{rule: "CP501", name: "keepalive spoke before the hour", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), lately(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPKeepAlive": 0}), inTotal(map[string]int64{"TcpExt.TCPKeepAlive": 12}))),
 			want: Unknown, message: "a time of its own"},
 		{rule: "CP501", name: "unharmed in ten days of long silence", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), lately(counting(unarmed(7000), quiet), asBefore))),
-			want: Pass, message: "none of its pods' connections was reset or given up in 240 hours"},
+			want: Pass, message: "none of its pods' connections was reset or given up in 10 days"},
 		{rule: "CP501", name: "unharmed in the hour", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), lately(counting(unarmed(590), quiet), inTotal(map[string]int64{"Tcp.EstabResets": 4000})))),
 			want: Pass, message: "none of its pods' connections was reset or given up in 65 minutes"},
 		{rule: "CP501", name: "an hour is too short for two hours of silence", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), lately(counting(unarmed(7000), quiet), inTotal(map[string]int64{"Tcp.EstabResets": 4000})))),
@@ -96,7 +96,7 @@ func recentCases() []ruleCase {
 		{rule: "CP809", name: "a clock ends them every two hours", in: observing(http(), lately(keeping(func(c *result.Connections) {
 			c.Closed, c.LifetimeSecondsAtMost = 0, &result.Quantiles{P50: 7201, P99: 7203}
 		}), func(_ *result.Observation, c *result.Connections) { c.Closed = 400 })), want: Fail, severity: Info,
-			message: "Of 400 connections of pod a to 198.18.96.7:80 that ended since the observer began to look 240 hours ago"},
+			message: "Of 400 connections of pod a to 198.18.96.7:80 that ended since the observer began to look 10 days ago"},
 		{rule: "CP809", name: "a clock ended them every half hour", in: observing(http(), lately(keeping(func(c *result.Connections) {
 			c.Closed, c.LifetimeSecondsAtMost = 0, &result.Quantiles{P50: 1801, P99: 1803}
 		}), func(_ *result.Observation, c *result.Connections) { c.Closed = 400 })), want: NotApplicable, message: "ended in the last 65 minutes"},

@@ -41,16 +41,19 @@ func Microseconds(us float64) string {
 }
 
 // Lasting writes for how long something has lasted, given in seconds, in the unit that people would say: 0.4 s, 12 s,
-// 25 minutes, 2.5 hours.
+// 25 minutes, 2.5 hours, 10 days.
 func Lasting(seconds float64) string {
-	const minute, hour = 60, 3600
+	const minute, hour, day = 60, 3600, 24 * 3600
+	tenths := func(unit float64) string { return strconv.FormatFloat(math.Round(10*seconds/unit)/10, 'f', -1, 64) }
 	switch {
 	case math.Abs(seconds) < 2*minute:
 		return significant(seconds) + " s"
 	case math.Abs(seconds) < 2*hour:
 		return strconv.Itoa(int(math.Round(seconds/minute))) + " minutes"
+	case math.Abs(seconds) < 3*day:
+		return tenths(hour) + " hours"
 	}
-	return strconv.FormatFloat(math.Round(10*seconds/hour)/10, 'f', -1, 64) + " hours"
+	return tenths(day) + " days"
 }
 
 // Rate writes a number of events per second: 470, 12.5, 0.02.

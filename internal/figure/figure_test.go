@@ -19,7 +19,7 @@ func TestMicroseconds(t *testing.T) {
 }
 
 func TestLasting(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0 s", 0.44: "0.44 s", 119: "119 s", 120: "2 minutes", 3600: "60 minutes", 7199: "120 minutes", 7200: "2 hours", 108000: "30 hours", 9000: "2.5 hours"} {
+	for seconds, want := range map[float64]string{0: "0 s", 0.44: "0.44 s", 119: "119 s", 120: "2 minutes", 3600: "60 minutes", 7199: "120 minutes", 7200: "2 hours", 108000: "30 hours", 9000: "2.5 hours", 259199: "72 hours", 259200: "3 days", 864000: "10 days"} {
 		if got := Lasting(seconds); got != want {
 			t.Errorf("Lasting(%v) = %q, want %q", seconds, got, want)
 		}
