@@ -110,6 +110,15 @@ func TestParseRecent(t *testing.T) {
 	if d := seen.Destinations; len(d) != 2 || d[0].Connections == nil || d[0].Connections.Opened != 2502 {
 		t.Errorf("destinations %+v", d)
 	}
+	for name, text := range map[string]string{
+		"too many changes":              result.MetricPeriodSeconds + " 0\n" + many(result.MetricCounterChange+"{name=\"a%d\"} 1\n", 65),
+		"a period before the beginning": result.MetricUptimeSeconds + " 3599\n" + result.MetricPeriodSeconds + " 3600\n",
+		"a change that is none":         result.MetricPeriodSeconds + " 0\n" + result.MetricCounterChange + "{name=\"a\"} -1\n",
+	} {
+		if seen, err := Parse(strings.NewReader(header + text)); err == nil {
+			t.Errorf("%s: read as %+v", name, seen)
+		}
+	}
 }
 
 // What does not fail is bounded and no nonsense, whatever answers in a pod.
@@ -164,21 +173,18 @@ func TestParseRefusesStrangers(t *testing.T) {
 		"two values":             header + result.MetricOpensPerSecond + " 1\n" + result.MetricOpensPerSecond + "{a=\"b\"} 1\n",
 		"more ports of a kind than there are": header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 1\n" +
 			result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n",
-		"a destination in words":        header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
-		"an address in words":           header + result.MetricListenQueue + "{address=\"here\"} 1\n",
-		"a state that is none":          header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
-		"half of the quantiles":         header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
-		"a setting without name":        header + result.MetricSysctl + "{value=\"1\"} 1\n",
-		"port 0":                        header + result.MetricListening + "{port=\"0\"} 1\n",
-		"a port beyond the last":        header + result.MetricListening + "{port=\"65536\"} 1\n",
-		"too long":                      header + strings.Repeat("# a comment that fills the answer\n", 5000),
-		"too many destinations":         header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
-		"too many ports":                header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
-		"too many settings":             header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
-		"too many counters":             header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
-		"too many changes":              header + result.MetricPeriodSeconds + " 0\n" + many(result.MetricCounterChange+"{name=\"a%d\"} 1\n", 65),
-		"a period before the beginning": header + result.MetricUptimeSeconds + " 3599\n" + result.MetricPeriodSeconds + " 3600\n",
-		"a change that is none":         header + result.MetricPeriodSeconds + " 0\n" + result.MetricCounterChange + "{name=\"a\"} -1\n",
+		"a destination in words": header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
+		"an address in words":    header + result.MetricListenQueue + "{address=\"here\"} 1\n",
+		"a state that is none":   header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
+		"half of the quantiles":  header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
+		"a setting without name": header + result.MetricSysctl + "{value=\"1\"} 1\n",
+		"port 0":                 header + result.MetricListening + "{port=\"0\"} 1\n",
+		"a port beyond the last": header + result.MetricListening + "{port=\"65536\"} 1\n",
+		"too long":               header + strings.Repeat("# a comment that fills the answer\n", 5000),
+		"too many destinations":  header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
+		"too many ports":         header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
+		"too many settings":      header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
+		"too many counters":      header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
 		"a port in words": result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n" +
 			result.MetricListening + "{port=\"http\"} 1\n",
 	} {

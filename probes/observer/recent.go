@@ -57,14 +57,15 @@ func (g *group) noteTotals(at, oldest time.Time) {
 	g.past = append(g.past, pastTotals{at, g.total})
 }
 
-// since returns what was counted since a mark. A group that came later has counted all of it since.
-func (g *group) since(at time.Time) totals {
+// counted returns the group with what it counted since a mark as its totals. One that came later has counted all of it since.
+func (g *group) counted(from mark) *group {
+	counted := *g
 	for _, past := range g.past {
-		if past.at.Equal(at) {
-			return g.total.since(past.totals)
+		if past.at.Equal(from.at) {
+			counted.total = g.total.since(past.totals)
 		}
 	}
-	return g.total
+	return &counted
 }
 
 // since returns by how much totals grew. What turns out to have been counted for the wrong group is taken back (ledger.move),

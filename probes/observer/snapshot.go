@@ -46,32 +46,32 @@ func (l *ledger) destinations(idle map[*group][]float64, from mark) ([]result.De
 		return cmp.Or(cmp.Compare(l.outgoing[b].ports.peak(), l.outgoing[a].ports.peak()), a.Compare(b))
 	})
 	list := []result.Destination{}
-	others, ofOthers := &group{}, totals{}
-	sum := func(g *group) {
-		others.merge(g)
-		ofOthers.add(g.since(from.at))
-		idle[others] = append(idle[others], idle[g]...)
-	}
+	others := &group{}
 	for i, address := range addresses {
 		g := l.outgoing[address]
 		if i < result.MaximumDestinations {
-			list = append(list, destination(address.String(), g, l.summary(g, g.since(from.at), from, idle[g])))
+			list = append(list, l.destination(address.String(), g.counted(from), from, idle[g]))
 			continue
 		}
-		sum(g)
+		l.sum(others, g, idle, from)
 	}
 	if g := l.outgoing[netip.AddrPort{}]; g != nil {
-		sum(g)
+		l.sum(others, g, idle, from)
 	} else if len(addresses) <= result.MaximumDestinations {
 		return list, nil
 	}
-	return list, new(destination(result.OtherDestinations, others, l.summary(others, ofOthers, from, idle[others])))
+	return list, new(l.destination(result.OtherDestinations, others, from, idle[others]))
 }
 
-func destination(address string, g *group, connections *result.Connections) result.Destination {
+func (l *ledger) sum(others, g *group, idle map[*group][]float64, from mark) {
+	others.merge(g.counted(from))
+	idle[others] = append(idle[others], idle[g]...)
+}
+
+func (l *ledger) destination(address string, g *group, from mark, idle []float64) result.Destination {
 	d := result.Destination{
 		Address: address, PortsInUse: g.ports.held, PortsInUsePeak: g.ports.peak(), TimeWait: g.ports.timeWait,
-		Connections: connections,
+		Connections: l.summary(g, from, idle),
 	}
 	if g.ports.tells() {
 		d.PortsOfOtherParity = new(g.ports.otherParity)
@@ -90,7 +90,7 @@ func (l *ledger) listeners(idle map[*group][]float64, from mark) []result.Listen
 			Address: address.String(), Queue: q.length, QueuePeak: max(q.length, l.peaks[address]), QueueLimit: q.limit,
 		}
 		if g := l.accepted[address.Port()]; g != nil {
-			listener.Accepted = l.summary(g, g.since(from.at), from, idle[g])
+			listener.Accepted = l.summary(g.counted(from), from, idle[g])
 		}
 		list = append(list, listener)
 	}
@@ -100,20 +100,20 @@ func (l *ledger) listeners(idle map[*group][]float64, from mark) []result.Listen
 	return list[:min(result.MaximumListeners, len(list))]
 }
 
-// summary is how the connections of a group are used. counted is what was counted since a mark.
-func (l *ledger) summary(g *group, counted totals, from mark, idle []float64) *result.Connections {
+// summary is how the connections of a group are used that has counted since a mark.
+func (l *ledger) summary(g *group, from mark, idle []float64) *result.Connections {
 	c := &result.Connections{
 		Open: g.now.open, OpenPeak: g.openPeak,
-		Opened: counted.opened, Failed: counted.failed,
-		Closed: counted.closed, ClosedHere: counted.closedHere, OpenBefore: new(counted.openBefore),
+		Opened: g.total.opened, Failed: g.total.failed,
+		Closed: g.total.closed, ClosedHere: g.total.closedHere, OpenBefore: new(g.total.openBefore),
 		IdleSeconds:           quantiles(idle),
 		Keepalive:             g.now.keepalive,
-		Samples:               counted.samples,
-		InFlightSamples:       counted.inFlight,
-		NagleSamples:          counted.held,
-		ZeroWindowSamples:     counted.zeroWindow,
+		Samples:               g.total.samples,
+		InFlightSamples:       g.total.inFlight,
+		NagleSamples:          g.total.held,
+		ZeroWindowSamples:     g.total.zeroWindow,
 		CloseWait:             g.now.closeWait,
-		RetransmittedSegments: counted.retransmitted,
+		RetransmittedSegments: g.total.retransmitted,
 	}
 	if l.infoLook > 0 {
 		c.BusyPeak = new(g.busyPeak)
@@ -122,15 +122,15 @@ func (l *ledger) summary(g *group, counted totals, from mark, idle []float64) *r
 		c.CloseWaitOldestSeconds = new(g.now.closeWaitOldest.Seconds())
 	}
 	if looks := l.looks - from.looks; looks > 0 {
-		mean := float64(counted.open) / float64(looks)
+		mean := float64(g.total.open) / float64(looks)
 		c.OpenMean = &mean
-		if elapsed := l.lookedAt.Sub(from.at).Seconds(); elapsed > 0 && counted.opened > 0 && counted.open > 0 {
-			c.MeanLifetimeSeconds = new(mean / (float64(counted.opened) / elapsed))
+		if elapsed := l.lookedAt.Sub(from.at).Seconds(); elapsed > 0 && g.total.opened > 0 && g.total.open > 0 {
+			c.MeanLifetimeSeconds = new(mean / (float64(g.total.opened) / elapsed))
 		}
 	}
 	g.records.summarise(c)
 	if c.ExchangesAtMost != nil {
-		c.SingleExchange = new(counted.singleExchange)
+		c.SingleExchange = new(g.total.singleExchange)
 	}
 	return c
 }
