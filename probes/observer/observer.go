@@ -178,6 +178,9 @@ func (o *Observer) lookAt(withTimeWait, last bool) {
 	} else {
 		o.due = now.Add(max(step, cost*lookShare))
 	}
+	if o.ledger.censusAt.Equal(now) {
+		o.noteMark(now)
+	}
 }
 
 // lookNow counts what a list of the sockets shows. After an error the last figures stay, until staleAge.
@@ -196,9 +199,6 @@ func (o *Observer) lookNow(now time.Time, withInfo, withTimeWait, last bool) {
 	}
 	o.look.endsTold, o.look.last = o.ends.told(), last
 	o.ledger.apply(&o.look, o.ends.take(), o.chosenPorts(withTimeWait))
-	if withTimeWait {
-		o.noteMark(now)
-	}
 }
 
 // chosenPorts is what the kernel takes local ports from, nil if it cannot be read. Those that connect() tries first are
