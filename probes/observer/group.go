@@ -35,6 +35,8 @@ type totals struct {
 	samples, inFlight, held, zeroWindow            int64
 	// open sums the open connections of all looks.
 	open int64
+	// ends are those of closed whose manner is known.
+	ends result.Ends
 }
 
 func (t *totals) add(o totals) {
@@ -50,6 +52,11 @@ func (t *totals) add(o totals) {
 	t.held += o.held
 	t.zeroWindow += o.zeroWindow
 	t.open += o.open
+	t.ends.Orderly += o.ends.Orderly
+	t.ends.Unanswered += o.ends.Unanswered
+	t.ends.Reset += o.ends.Reset
+	t.ends.ResetHere += o.ends.ResetHere
+	t.ends.Silent += o.ends.Silent
 }
 
 func (p *present) add(o present) {

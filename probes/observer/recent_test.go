@@ -163,6 +163,7 @@ func TestTotalsSince(t *testing.T) {
 		grown := totals{
 			opened: 1000 + n(), failed: n(), closed: 1000 + n(), openBefore: n(), closedHere: n(), singleExchange: n(),
 			retransmitted: n(), samples: n(), inFlight: n(), held: n(), zeroWindow: n(), open: n(),
+			ends: result.Ends{Orderly: n(), Unanswered: n(), Reset: n(), ResetHere: n(), Silent: n()},
 		}
 		if v := reflect.ValueOf(grown); anyZero(v) {
 			t.Fatalf("%+v: a count is left out of this test", grown)

@@ -115,6 +115,9 @@ func (l *ledger) summary(g *group, from mark, idle []float64) *result.Connection
 		CloseWait:             g.now.closeWait,
 		RetransmittedSegments: g.total.retransmitted,
 	}
+	if g.total.ends != (result.Ends{}) {
+		c.Ends = new(g.total.ends)
+	}
 	if l.infoLook > 0 {
 		c.BusyPeak = new(g.busyPeak)
 	}
