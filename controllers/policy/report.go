@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
@@ -52,7 +53,9 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	s.awaitSilence(in.Probes, l)
 	for _, o := range s.observed {
 		if o.seen.observation != nil {
-			in.Observations = append(in.Observations, podObservation(o))
+			in.Observations = append(in.Observations, audit.PodObservation{
+				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, IPs: podIPs(o.pod), Stamp: stamp(o.pod), Observation: *o.seen.observation,
+			})
 		}
 	}
 	if s.policy.Spec.Audit != nil {
@@ -94,6 +97,15 @@ func appendResolved(addresses []string, v v1alpha1.Vantage) []string {
 		}
 	}
 	return addresses
+}
+
+// podIPs are a pod's own addresses, one a family.
+func podIPs(pod *corev1.Pod) []string {
+	ips := make([]string, 0, len(pod.Status.PodIPs))
+	for _, ip := range pod.Status.PodIPs {
+		ips = append(ips, ip.IP)
+	}
+	return ips
 }
 
 // observerTroubles are the causes why observers saw nothing.

@@ -76,6 +76,8 @@ type ConnectCount struct {
 // PodObservation is what an observer saw in one pod of the workload.
 type PodObservation struct {
 	Pod, Node string
+	// IPs are the pod's own addresses. Nil: not known.
+	IPs []string
 	// Stamp is what a pod bears that was created with values: Tuning.Stamp if they are those. Empty: it got none.
 	Stamp string
 	// Observation is what is judged; its counts are of its own period, the last hour where the observer tells of that.

@@ -17,8 +17,8 @@ func TestRulesJudge(t *testing.T) {
 			if v.Message == "" || !strings.Contains(v.Message, c.message) {
 				t.Errorf("the message %q does not contain %q", v.Message, c.message)
 			}
-			if (v.Result == Fail) != (v.Cure != "") {
-				t.Errorf("%s with the cure %q", v.Result, v.Cure)
+			if (v.Result == Fail) != (v.Cure != "") || !strings.HasPrefix(v.Cure, c.cure) {
+				t.Errorf("%s with the cure %q, want %q", v.Result, v.Cure, c.cure)
 			}
 			if v.Result == Fail && len(v.Evidence) == 0 {
 				t.Error("a finding without evidence")

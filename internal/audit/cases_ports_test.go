@@ -35,6 +35,13 @@ func odd(ports int, o PodObservation) PodObservation {
 	return o
 }
 
+// passthrough is a pod that holds ports towards its own address.
+func passthrough(o PodObservation, held, timeWait int) PodObservation {
+	o.IPs = []string{"198.18.1.9"}
+	o.Observation.Destinations = append(o.Observation.Destinations, result.Destination{Address: "198.18.1.9:9000", PortsInUse: held, PortsInUsePeak: held, TimeWait: timeWait})
+	return o
+}
+
 // widened is a pod with the widest range of local ports.
 func widened(reserved string, o PodObservation) PodObservation {
 	o.Observation.Sysctls[sysctlPortRange], o.Observation.Sysctls[sysctlReservedPorts] = "1024\t65535", reserved
@@ -73,10 +80,22 @@ func portCases() []ruleCase {
 		{rule: "CP401", name: "loopback, all open", in: with(http(), func(in *Input) {
 			in.Observations, in.Addresses = seen(towards("127.0.0.1:15001", pod("a", 28232, 0, 10))), []string{"127.0.0.1:15001"}
 		}), want: Fail, severity: Error, message: "28,232 of 28,232"},
-		// istio#44008: the sidecar connects to its own pod's address from 127.0.0.6 and has one tuple for all of its clients.
-		{rule: "CP401", name: "a sidecar's passthrough", in: with(http(), func(in *Input) {
-			in.Observations, in.Addresses = seen(towards("198.18.1.9:8080", pod("a", 28232, 0, 466))), []string{"198.18.1.9:8080"}
+		{rule: "CP401", name: "loopback, half in TIME_WAIT, as connect() leaves it", in: with(http(), func(in *Input) {
+			in.Observations, in.Addresses = seen(towards("127.0.0.1:15001", pod("a", 14116, 14100, 2000))), []string{"127.0.0.1:15001"}
+		}), want: NotApplicable},
+		{rule: "CP401", name: "loopback, all in TIME_WAIT", in: with(http(), func(in *Input) {
+			in.Observations, in.Addresses = seen(towards("127.0.0.6:8080", pod("a", 28232, 27950, 466))), []string{"127.0.0.6:8080"}
+		}), want: Fail, severity: Error, message: "where connections are bound before they connect", cure: "Reuse connections"},
+		// istio#44008: the sidecar binds to 127.0.0.6 and connects to its own pod's address: one tuple for all of its clients.
+		{rule: "CP401", name: "a sidecar's passthrough", in: with(http(), func(in *Input) { in.Observations = seen(passthrough(pod("a", 12, 2, 0.13), 28232, 27950)) }),
+			want: Fail, severity: Error, message: "Pod a held 28,232 of 28,232 local ports (100 %) towards 198.18.1.9:9000, 27,950 of them in TIME_WAIT", cure: "Let the clients keep their connections, for the sidecar opens one for each"},
+		{rule: "CP401", name: "a sidecar's passthrough, as connect() leaves it", in: with(http(), func(in *Input) { in.Observations = seen(passthrough(pod("a", 12, 2, 0.13), 14116, 14000)) }), want: Pass},
+		{rule: "CP401", name: "a sidecar's passthrough is the link", in: with(http(), func(in *Input) {
+			in.Observations, in.Addresses = seen(towards("198.18.1.9:8080", pod("a", 28232, 27950, 466))), []string{"198.18.1.9:8080"}
 		}), want: Fail, severity: Error, message: "Pod a held 28,232 of 28,232 local ports (100 %) towards 198.18.1.9:8080"},
+		{rule: "CP401", name: "a destination of another link's", in: with(http(), func(in *Input) {
+			in.Observations = seen(with(passthrough(pod("a", 12, 2, 0.13), 28232, 27950), func(o *PodObservation) { o.IPs = []string{"198.18.1.10"} }))
+		}), want: Pass},
 		{rule: "CP401", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
 		{rule: "CP403", name: "a listener inside the range, and hardly a port is taken", in: with(http(), func(in *Input) { in.Observations = seen(listening(pod("a", 20, 2, 0.1), "", 8080, 50051)) }),

@@ -14,9 +14,10 @@ type ruleCase struct {
 	name string
 	in   Input
 	want Result
-	// severity and cure of a finding; message is a part of the message.
+	// severity of a finding; message is a part of the message, cure the begin of the cure.
 	severity Severity
 	message  string
+	cure     string
 }
 
 // ruleCases are the cases of all rules.
