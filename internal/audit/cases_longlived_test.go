@@ -58,6 +58,11 @@ func unharmed(o PodObservation) PodObservation {
 	return counting(o, map[string]int64{"Tcp.EstabResets": 0, "TcpExt.TCPAbortOnTimeout": 0})
 }
 
+// silentFor is a pod whose connections, keepalive armed, were without data for so long.
+func silentFor(seconds float64) PodObservation {
+	return keeping(func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: seconds / 10, P99: seconds} })
+}
+
 func unarmed(silentSeconds float64) PodObservation {
 	return keeping(func(c *result.Connections) {
 		c.Keepalive = result.Keepalive{NotArmed: 20}
@@ -78,8 +83,11 @@ func longLivedCases() []ruleCase {
 		{rule: "CP501", name: "Azure", in: observing(idling(cutting(result.CutBlackHole, 228, 252, new(true))), unarmed(500)),
 			want: Fail, severity: Error, message: "an Azure load balancer (240 s). 20 connections of the workload have no keepalive, and some are silent for 8 minutes already"},
 		// istio#16572: an NLB cuts at 350 s, keepalive is armed and waits for two hours.
-		{rule: "CP501", name: "NLB, keepalive too late", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPKeepAlive": 0})),
+		{rule: "CP501", name: "NLB, keepalive too late", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(silentFor(360), map[string]int64{"TcpExt.TCPKeepAlive": 0})),
 			want: Fail, severity: Warning, message: "an AWS NLB or NAT gateway (350 s). Keepalive is armed on the workload's 20 connections, but no keepalive packet was ever sent; by the kernel's setting the first goes out after 7,200 s of silence"},
+		{rule: "CP501", name: "NLB, keepalive too late, busy at the moment", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPKeepAlive": 0})),
+			want: Fail, severity: Info, message: "for the first time after 7,200 s of silence. They were silent for 12 s at the most"},
+		{rule: "CP501", name: "an NLB with TLS is another rule's", in: observing(idling(cutting(result.CutRST, 333, 367, new(false))), unarmed(500)), want: NotApplicable, message: "CP502"},
 		{rule: "CP501", name: "nobody looks", in: idling(cutting(result.CutRST, 333, 367, nil)), want: Fail, severity: Warning, message: "it speaks after 7,200 s"},
 		{rule: "CP501", name: "keepalive in time", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), set(keeping(asItIs), sysctlKeepaliveTime, "120")), want: Pass, message: "speaks after 120 s, sooner"},
 		{rule: "CP501", name: "a server's timer", in: idling(cutting(result.CutFIN, 74.9, 75, new(false))), want: Pass, message: "between 74.9 and 75 s"},
@@ -97,7 +105,9 @@ func longLivedCases() []ruleCase {
 		{rule: "CP501", name: "no observer, in time", in: with(idling(cutting(result.CutRST, 333, 367, nil)), func(in *Input) {
 			in.Probes[0].Result.Host.Sysctls[sysctlKeepaliveTime] = "60"
 		}), want: Pass},
-		{rule: "CP501", name: "the client's own time is not seen", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPKeepAlive": 12})), want: Unknown, message: "a time of its own"},
+		{rule: "CP501", name: "the client's own time is not seen", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(silentFor(360), map[string]int64{"TcpExt.TCPKeepAlive": 12})), want: Unknown, message: "a time of its own"},
+		{rule: "CP501", name: "the client's own time is not seen, and a pool of 90 s", in: observing(idling(cutting(result.CutRST, 855, 945, nil)), counting(silentFor(88), map[string]int64{"TcpExt.TCPKeepAlive": 12})), want: Pass, message: "silent for 88 s at the most"},
+		{rule: "CP501", name: "the client's own time keeps them", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), counting(unharmed(silentFor(1800)), map[string]int64{"TcpExt.TCPKeepAlive": 900})), want: Pass, message: "live on after up to 30 minutes without data"},
 		{rule: "CP501", name: "silent for longer than was tried", in: observing(idling(survived(60)), unarmed(500)), want: Unknown, message: "idleSeconds"},
 		{rule: "CP501", name: "the setting was not read", in: with(idling(cutting(result.CutRST, 333, 367, nil)), func(in *Input) { in.Probes[0].Result.Host.Sysctls = nil }), want: Unknown},
 		{rule: "CP501", name: "no bound", in: idling(&result.Idle{Meta: measured(), Cut: new(true), How: result.CutRST}), want: Unknown},
@@ -107,6 +117,11 @@ func longLivedCases() []ruleCase {
 
 		{rule: "CP502", name: "an NLB with TLS", in: idling(cutting(result.CutRST, 333, 367, new(false))),
 			want: Fail, severity: Warning, message: "are reset (RST), with keepalive and without. This is consistent with an AWS NLB"},
+		{rule: "CP502", name: "an NLB with TLS, and a pool that lets go sooner", in: observing(idling(cutting(result.CutRST, 333, 367, new(false))), silentFor(88)), want: Pass, message: "silent for 88 s at the most"},
+		{rule: "CP502", name: "an NLB with TLS, and a pool that does not", in: observing(idling(cutting(result.CutRST, 333, 367, new(false))), silentFor(340)), want: Fail, severity: Warning},
+		{rule: "CP502", name: "forgotten without a word, and silent for longer", in: observing(idling(cutting(result.CutBlackHole, 285, 315, new(false))), unarmed(600)),
+			want: Fail, severity: Error, message: "Some of the workload's are silent for 10 minutes already."},
+		{rule: "CP502", name: "IPVS, no time for keepalive, and a pool that lets go sooner", in: observing(idling(cutting(result.CutRST, 855, 945, nil)), silentFor(88)), want: Pass, message: "live on"},
 		// istio#25106: the sidecar closes an idle database connection on which keepalive runs.
 		{rule: "CP502", name: "a sidecar closes what keepalive runs on", in: with(observing(idling(cutting(result.CutFIN, 3599, 3601, new(false))), keeping(asItIs)), func(in *Input) { in.Protocol = "TCP" }),
 			want: Fail, severity: Info, message: "The workload has keepalive on 20 connections, and none has outlived that silence"},
@@ -129,7 +144,9 @@ func longLivedCases() []ruleCase {
 		{rule: "CP503", name: "sockets were not listed", in: observing(http(), unlisted(keeping(asItIs))), want: Unknown},
 
 		{rule: "CP504", name: "peers are gone again and again", in: observing(http(), set(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0}), sysctlRetries2, "15")),
-			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look 5 minutes ago, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
+			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
+		{rule: "CP504", name: "the path forgets connections, which is another rule's", in: observing(idling(cutting(result.CutBlackHole, 228, 252, new(true))), counting(unarmed(500), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0})),
+			want: Fail, severity: Info, message: "CP501 or CP502 says after how much silence"},
 		{rule: "CP504", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info, message: "by default"},
 		{rule: "CP504", name: "one of many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60000, "Tcp.PassiveOpens": 0})), want: Pass},
 		{rule: "CP504", name: "none", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 0})), want: Pass},

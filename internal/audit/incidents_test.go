@@ -99,7 +99,12 @@ func incidents() []incident {
 		{name: "long answers from 20 ms away, some every minute", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.SlowStart = new(farServer()) })
 		}, want: []string{"CP601"}, cure: "Advice to the server's owner: set net.ipv4.tcp_slow_start_after_idle to 0"},
-		{name: "istio/istio#44008: 28,232 ports to one address", change: func(in *Input) {
+		{name: "istio/istio#44008: 28,232 ports of 127.0.0.6, most of them in TIME_WAIT", change: func(in *Input) {
+			for i, o := range in.Observations {
+				in.Observations[i] = passthrough(o, 28_232, 27_950)
+			}
+		}, want: []string{"CP401"}, cure: "Let the clients keep their connections, for the sidecar opens one for each of theirs"},
+		{name: "a pool without a bound: 28,232 ports to one address", change: func(in *Input) {
 			everyPool(in, 3, func(c *result.Connections) { c.Open, c.OpenPeak = 28_050, 28_052 })
 			for i := range in.Observations {
 				d := &in.Observations[i].Observation.Destinations[0]
@@ -112,12 +117,15 @@ func incidents() []incident {
 				c.Keepalive, c.IdleSeconds = result.Keepalive{NotArmed: 10}, &result.Quantiles{P50: 200, P99: 1100}
 			})
 		}, want: []string{"CP501"}, cure: "Arm TCP keepalive below the cut-off"},
-		{name: "AKS#1052: Azure drops after four minutes without a word", protocol: "TCP", change: func(in *Input) {
+		{name: "AKS#1052, airflow#10860: Azure drops after four minutes without a word", protocol: "TCP", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutBlackHole, 228, 252, new(true)) })
 			everyPool(in, 0.1, func(c *result.Connections) {
 				c.Keepalive, c.IdleSeconds = result.Keepalive{NotArmed: 10}, &result.Quantiles{P50: 20, P99: 600}
 			})
-		}, want: []string{"CP501"}, cure: "Arm TCP keepalive below the cut-off"},
+			for i, o := range in.Observations {
+				in.Observations[i] = counting(o, map[string]int64{"TcpExt.TCPAbortOnTimeout": 14})
+			}
+		}, want: []string{"CP501", "CP504"}, cure: "Arm TCP keepalive below the cut-off"},
 		{name: "istio/istio#16572, Kong#9169: an NLB resets what was silent for 350 s", protocol: "TCP", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 333, 367, new(true)) })
 			everyPool(in, 0.1, func(c *result.Connections) {
@@ -140,6 +148,7 @@ func incidents() []incident {
 		}, want: []string{"CP811"}, cure: "Find out where to"},
 		{name: "an NLB with TLS cuts at 350 s whatever keepalive does", protocol: protocolHTTPS, change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 333, 367, new(false)) })
+			everyPool(in, 0.1, func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 20, P99: 600} })
 			for i, o := range in.Observations {
 				in.Observations[i] = set(o, sysctlKeepaliveTime, "60")
 			}

@@ -103,6 +103,9 @@ func judgeDeadInFlight(in Input) judgement {
 			figure.Count(int(aborted.value)), plural(all, "connection"), aborted.since)
 		switch rarityOf(aborted.value, all) {
 		case common:
+			if forgotten := gravest([]judgement{judgeIdleCut(in), judgeUselessKeepalive(in)}); forgotten.severity == Error { // one alarm for one cause
+				return fail(Info, seen+". So end connections that the path forgot; CP501 or CP502 says after how much silence it does.", evidence, 0)
+			}
 			return fail(Warning, fmt.Sprintf("%s. One with a request under way waits %s before, unless the application gives up sooner; one that was silent, as keepalive says.", seen, wait), evidence, 0)
 		case tooFewTrials:
 			return fail(Info, fmt.Sprintf("%s. One with a request under way waits %s before, unless the application gives up sooner; one that was silent, as keepalive says.", seen, wait), evidence, 0)

@@ -51,6 +51,9 @@ func between(atLeast *float64, atMost float64) string {
 	if atLeast == nil {
 		return fmt.Sprintf("at most %s", seconds(atMost))
 	}
+	if seconds(*atLeast) == seconds(atMost) {
+		return "about " + seconds(atMost)
+	}
 	return fmt.Sprintf("between %s and %s", strings.TrimSuffix(seconds(*atLeast), " s"), seconds(atMost))
 }
 
@@ -101,11 +104,18 @@ func cutBounds(i *result.Idle) (atLeast *float64, atMost float64, known bool) {
 	return i.AfterSecondsAtLeast, *i.AfterSecondsAtMost, true
 }
 
+// Cures of a path that forgets silent connections.
+const (
+	cureArm = iota
+	_       // to close them first, or to have the hop wait for longer, is the second
+	cureSooner
+)
+
 func idleCut() Rule {
 	return Rule{
 		ID: "CP501", Title: "The path forgets idle connections before keepalive speaks",
 		Category: CategoryLongLived, Severity: Error, Needs: []string{needIdle}, Helps: []string{needObserver},
-		AppliesNot: "Policies that do not ask for the measurement idle.",
+		AppliesNot: "Policies that do not ask for the measurement idle, and paths on which keepalive was tried and keeps no connection (see CP502).",
 		Why: "Load balancers, address translation and firewalls forget a connection that was silent for long, often without telling either end. " +
 			"The next request then fails, or waits for an answer that never comes: a quarter of an hour by Linux's default. TCP keepalive prevents it only where it is armed and speaks sooner than the path forgets.",
 		Cures: []string{
@@ -132,6 +142,8 @@ func judgeIdleCut(in Input) judgement {
 			return judgeBeyondClose(in, i, atLeast, atMost)
 		case i.How == result.CutFIN:
 			return pass(fmt.Sprintf("Connections silent for %s are closed with a FIN, which the client sees before it uses them again.", between(atLeast, atMost)), cutEvidence(i))
+		case i.KeepaliveHelps != nil && !*i.KeepaliveHelps:
+			return notApplicable(fmt.Sprintf("Connections silent for %s are %s, whether keepalive speaks or not; CP502 judges that.", between(atLeast, atMost), howCut(i.How)))
 		}
 		return judgeForgotten(in, p, i, atLeast, atMost)
 	})
@@ -223,33 +235,35 @@ func judgeForgotten(in Input, p ProbeResult, i *result.Idle, atLeast *float64, a
 		evidence["keepaliveTimeSeconds"] = strconv.Itoa(speaks)
 	}
 	evidence["armed"], evidence["notArmed"] = strconv.Itoa(armed), strconv.Itoa(notArmed)
-	cure := 0
-	if i.KeepaliveHelps != nil && !*i.KeepaliveHelps {
-		cure = 1
-	}
 	inTime := known && atLeast != nil && float64(speaks) <= *atLeast
 	silent := longestSilence(in)
 	if silent != nil {
 		evidence["silentSecondsP99"] = fmt.Sprintf("%.0f", *silent)
 	}
+	busy := silent != nil && atLeast != nil && *silent < *atLeast
 	switch {
 	case notArmed > 0 && silent != nil && *silent >= atMost:
-		severity := Warning
-		if i.How == result.CutBlackHole {
-			severity = Error
-		}
-		return fail(severity, fmt.Sprintf("%s %s of the workload have no keepalive, and some are silent for %s already.",
-			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cure)
-	case notArmed > 0 && silent != nil && atLeast != nil && *silent < *atLeast:
+		return fail(forgottenIs(i.How), fmt.Sprintf("%s %s of the workload have no keepalive, and some are silent for %s already.",
+			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cureArm)
+	case notArmed > 0 && busy:
 		return fail(Info, fmt.Sprintf("%s %s of the workload have no keepalive. They were silent for %s at the most when they were seen, which is not too long unless load goes down.",
-			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cure)
+			seen, plural(int64(notArmed), "connection"), figure.Lasting(*silent)), evidence, cureArm)
 	case notArmed > 0:
-		return fail(Warning, fmt.Sprintf("%s %s of the workload have no keepalive.", seen, plural(int64(notArmed), "connection")), evidence, cure)
+		return fail(Warning, fmt.Sprintf("%s %s of the workload have no keepalive.", seen, plural(int64(notArmed), "connection")), evidence, cureArm)
 	case armed > 0 && inTime:
 		return pass(fmt.Sprintf("%s Keepalive is armed on the workload's %s and speaks after %d s, sooner.", seen, plural(int64(armed), "connection"), speaks), evidence)
+	case armed > 0 && busy && neverSpoke(in):
+		return fail(Info, fmt.Sprintf("%s Keepalive is armed on the workload's %s, by the kernel's setting for the first time after %s s of silence. They were silent for %s at the most when they were seen, which is not too long unless load goes down.",
+			seen, plural(int64(armed), "connection"), figure.Count(speaks), figure.Lasting(*silent)), evidence, cureSooner)
+	case armed > 0 && busy:
+		return pass(fmt.Sprintf("%s Keepalive is armed on the workload's %s, which were silent for %s at the most when they were seen.",
+			seen, plural(int64(armed), "connection"), figure.Lasting(*silent)), evidence)
 	case armed > 0 && neverSpoke(in):
 		return fail(Warning, fmt.Sprintf("%s Keepalive is armed on the workload's %s, but no keepalive packet was ever sent; by the kernel's setting the first goes out after %s s of silence.",
-			seen, plural(int64(armed), "connection"), figure.Count(speaks)), evidence, 2)
+			seen, plural(int64(armed), "connection"), figure.Count(speaks)), evidence, cureSooner)
+	case armed > 0 && outlived(in, silent, atMost):
+		return pass(fmt.Sprintf("%s Keepalive is armed on the workload's %s, which live on after up to %s without data: none of its pods' connections was reset or given up for want of an answer.",
+			seen, plural(int64(armed), "connection"), figure.Lasting(*silent)), evidence)
 	case armed > 0:
 		return unknown(fmt.Sprintf("%s Keepalive is armed on the workload's connections; whether it speaks sooner cannot be seen, for a client may set a time of its own.", seen))
 	case !known:
@@ -257,7 +271,23 @@ func judgeForgotten(in Input, p ProbeResult, i *result.Idle, atLeast *float64, a
 	case inTime:
 		return pass(fmt.Sprintf("%s Keepalive, where it is armed, speaks after %d s, sooner.", seen, speaks), evidence)
 	}
-	return fail(Warning, fmt.Sprintf("%s Where keepalive is armed at all, it speaks after %s s by the kernel's setting.", seen, figure.Count(speaks)), evidence, cure)
+	return fail(Warning, fmt.Sprintf("%s Where keepalive is armed at all, it speaks after %s s by the kernel's setting.", seen, figure.Count(speaks)), evidence, cureArm)
+}
+
+// forgottenIs how grave it is that connections have been silent for as long as the path forgets them after: a reset ends the
+// next request at once, where nothing answers it hangs.
+func forgottenIs(how result.IdleCut) Severity {
+	if how == result.CutBlackHole {
+		return Error
+	}
+	return Warning
+}
+
+// outlived says whether connections have been without data for longer than the path takes to forget them and were looked at
+// for long enough to be found dead, and none was: something keeps them, as keepalive does that is armed.
+func outlived(in Input, silent *float64, atMost float64) bool {
+	looked, unharmed := unharmedFor(in)
+	return silent != nil && *silent >= atMost && unharmed && looked >= 2**silent
 }
 
 // speaksAfter is how many seconds of silence keepalive waits by the kernel's setting in the workload's pods, the longest;
@@ -288,7 +318,7 @@ func neverSpoke(in Input) bool {
 func uselessKeepalive() Rule {
 	return Rule{
 		ID: "CP502", Title: "Keepalive does not keep connections: something above TCP cuts them",
-		Category: CategoryLongLived, Severity: Warning, Needs: []string{needIdle}, Helps: []string{needObserver},
+		Category: CategoryLongLived, Severity: Error, Needs: []string{needIdle}, Helps: []string{needObserver},
 		AppliesNot: "Policies that do not ask for the measurement idle, and paths on which no connection was cut.",
 		Why: "A proxy or load balancer that counts requests or data, not packets, cuts a connection although TCP keepalive runs on it; keepalive also ends at the nearest hop that ends TCP. " +
 			"Only traffic of the application's own, or a longer time at that hop, keeps such a connection.",
@@ -310,17 +340,42 @@ func judgeUselessKeepalive(in Input) judgement {
 			return notApplicable("No connection was cut that keepalive could have kept; CP501 says whether that was looked at for long enough.")
 		case i.How == result.CutFIN && in.Protocol != protocolTCP:
 			return pass("Idle connections are closed with a FIN, which the client sees before it uses them again, so that none needs keepalive.", cutEvidence(i))
+		case cut && i.KeepaliveHelps == nil && livesOn(in, i):
+			return pass(fmt.Sprintf("Connections silent for %s are %s. Whether keepalive prevents it was not found out, but the workload's live on.", between(atLeast, atMost), howCut(i.How)), cutEvidence(i))
 		case !cut || i.KeepaliveHelps == nil:
 			return unknown("Idle connections are cut; whether keepalive prevents it was not found out, for lack of time. Raise probe.limits.idleSeconds.")
 		case *i.KeepaliveHelps:
 			return pass(fmt.Sprintf("Keepalive at a third of the cut-off (%s) kept connections alive.", between(atLeast, atMost)), cutEvidence(i))
 		}
 		seen := fmt.Sprintf("Connections silent for %s are %s, with keepalive and without.", between(atLeast, atMost), howCut(i.How))
-		if i.How != result.CutFIN {
-			return fail(Warning, seen+likeHop(atLeast, atMost), cutEvidence(i), 0)
+		if i.How == result.CutFIN {
+			return judgeOrderlyClose(in, i, seen, atMost)
 		}
-		return judgeOrderlyClose(in, i, seen, atMost)
+		return judgeCutAnyway(in, i, seen+likeHop(atLeast, atMost))
 	})
+}
+
+// livesOn says whether the workload's connections are not silent for long enough to be cut, or have lived through it.
+func livesOn(in Input, i *result.Idle) bool {
+	silent := longestSilence(in)
+	return silent != nil && i.AfterSecondsAtLeast != nil && *silent < *i.AfterSecondsAtLeast || outlived(in, silent, *i.AfterSecondsAtMost)
+}
+
+// judgeCutAnyway judges a timer that resets or forgets connections whatever keepalive does, by how silent the workload's are.
+func judgeCutAnyway(in Input, i *result.Idle, seen string) judgement {
+	evidence := cutEvidence(i)
+	silent := longestSilence(in)
+	if silent == nil {
+		return fail(Warning, seen, evidence, 0)
+	}
+	evidence["silentSecondsP99"] = fmt.Sprintf("%.0f", *silent)
+	switch {
+	case i.AfterSecondsAtLeast != nil && *silent < *i.AfterSecondsAtLeast:
+		return pass(fmt.Sprintf("%s The workload's connections are silent for %s at the most, so they live on.", seen, figure.Lasting(*silent)), evidence)
+	case *silent >= *i.AfterSecondsAtMost:
+		return fail(forgottenIs(i.How), fmt.Sprintf("%s Some of the workload's are silent for %s already.", seen, figure.Lasting(*silent)), evidence, 0)
+	}
+	return fail(Warning, seen, evidence, 0)
 }
 
 // judgeOrderlyClose judges a timer that closes connections of any protocol with a FIN. Who counts on keepalive does not
