@@ -23,8 +23,16 @@ func leaving(o PodObservation) Input {
 func healthCases() []ruleCase {
 	serverOnly := with(http(), func(in *Input) { in.ServerOnly = true })
 	return []ruleCase{
-		{rule: "CP801", name: "a leak", in: observing(http(), keeping(func(c *result.Connections) { c.CloseWait, c.CloseWaitOldestSeconds = 18, new(3600.0) })),
-			want: Fail, severity: Warning, message: "The peer at 198.18.96.7:80 has closed 18 connections that pod a still keeps, the oldest for 60 minutes, of 20 open."},
+		{rule: "CP801", name: "a leak", in: observing(http(), keeping(func(c *result.Connections) { c.Open, c.CloseWait, c.CloseWaitOldestSeconds = 420, 418, new(3600.0) })),
+			want: Fail, severity: Warning, message: "has closed 418 connections that pod a still keeps, the oldest for 60 minutes, of 420 open.", cure: "Close what is read to its end"},
+		{rule: "CP801", name: "how many are busy is not known", in: observing(http(), keeping(func(c *result.Connections) {
+			c.BusyPeak, c.CloseWait, c.CloseWaitOldestSeconds = nil, 18, new(3600.0)
+		})), want: Fail, severity: Warning, cure: "Close what is read to its end"},
+		{rule: "CP801", name: "a pool that does not look", in: observing(http(), keeping(func(c *result.Connections) { c.CloseWait, c.CloseWaitOldestSeconds = 18, new(3600.0) })),
+			want: Fail, severity: Warning, message: "The peer at 198.18.96.7:80 has closed 18 connections that pod a still keeps, the oldest for 60 minutes, of 20 open, no more than a pool may keep idle.", cure: "Let the pool evict"},
+		{rule: "CP801", name: "a pool that keeps connections for longer than the server, which is another rule's", in: observing(idling(new(cutAfter(4.9, 5, result.CutFIN))), keeping(func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.CloseWait, c.CloseWaitOldestSeconds = 380, 10, 18, new(3600.0)
+		})), want: Fail, severity: Info, message: "CP205 says after how much silence the peer closes.", cure: "Let the pool evict"},
 		{rule: "CP801", name: "just closed", in: observing(http(), keeping(func(c *result.Connections) { c.CloseWait, c.CloseWaitOldestSeconds = 1, new(0.4) })), want: Pass},
 		{rule: "CP801", name: "none", in: observing(http(), keeping(asItIs)), want: Pass},
 		{rule: "CP801", name: "for how long is not known", in: observing(http(), keeping(func(c *result.Connections) { c.CloseWait = 18 })), want: Unknown},

@@ -8,6 +8,12 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
+// Cures of connections that only the peer has closed.
+const (
+	cureLeak = iota
+	cureStalePool
+)
+
 func closeWait() Rule {
 	return Rule{
 		ID: "CP801", Title: "Connections that the peer has closed are not closed here",
@@ -17,6 +23,7 @@ func closeWait() Rule {
 			"a leak that ends when file descriptors run out, or a pool that will hand it out to the next request.",
 		Cures: []string{
 			"Close what is read to its end: responses in every branch, errors included (Go: defer resp.Body.Close(); Java: try-with-resources; Python: with). If they belong to a pool, let it test connections before it hands them out or evict idle ones sooner than the server closes them (Apache HttpClient: setValidateAfterInactivity, evictIdleConnections; HikariCP: maxLifetime).",
+			"Let the pool evict idle connections sooner than the server closes them, or test them before it hands them out (Apache HttpClient: evictIdleConnections, setValidateAfterInactivity; HikariCP: maxLifetime; SQLAlchemy: pool_pre_ping; Python's aiohttp: keepalive_timeout). If their number grows for as long as the pod runs, it is a leak: close responses in every branch, errors included.",
 		},
 		Source: "RFC 9293 section 3.6 (closing); Documentation/networking/ip-sysctl.rst, tcp_fin_timeout (the peer's minute)",
 		judge:  judgeCloseWait,
@@ -35,11 +42,18 @@ func judgeCloseWait(in Input) judgement {
 		oldest := *c.CloseWaitOldestSeconds
 		evidence["oldestSeconds"] = fmt.Sprintf("%.0f", oldest)
 		seen := fmt.Sprintf("The peer at %s has closed %s that pod %s still keeps, the oldest for %s", d.Address, plural(int64(c.CloseWait), "connection"), o.Pod, figure.Lasting(oldest))
+		seen = fmt.Sprintf("%s, of %s open", seen, figure.Count(c.Open))
+		order := judgeIdleOrder(in)
+		switch {
 		// By then the peer's kernel has given the connection up (its tcp_fin_timeout), so that no use of it can succeed.
-		if oldest < finTimeoutSeconds {
+		case oldest < finTimeoutSeconds:
 			return pass(seen+", which is not long.", evidence)
+		case c.BusyPeak == nil || float64(c.CloseWait) > poolLimit(*c.BusyPeak):
+			return fail(Warning, seen+".", evidence, cureLeak)
+		case order.result == Fail && order.severity == Warning: // one warning for one cause
+			return fail(Info, seen+", no more than a pool may keep idle. CP205 says after how much silence the peer closes.", evidence, cureStalePool)
 		}
-		return fail(Warning, fmt.Sprintf("%s, of %s open.", seen, figure.Count(c.Open)), evidence, 0)
+		return fail(Warning, seen+", no more than a pool may keep idle.", evidence, cureStalePool)
 	})
 }
 

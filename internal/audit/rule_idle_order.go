@@ -27,6 +27,7 @@ const (
 	cureRaiseServer = iota
 	cureLowerClient
 	cureLowerProxy
+	cureDatabasePool
 )
 
 func idleOrder() Rule {
@@ -41,6 +42,7 @@ func idleOrder() Rule {
 			"Raise the server's idle time above the client's (Node.js: server.keepAliveTimeout, with headersTimeout above it; nginx: keepalive_timeout; Apache: KeepAliveTimeout; gunicorn: --keep-alive; uvicorn: --timeout-keep-alive; Tomcat: keepAliveTimeout); that opens no more connections than before.",
 			"Let the client drop idle connections earlier (Go: IdleConnTimeout; Istio: connectionPool.http.idleTimeout; Envoy: common_http_protocol_options.idle_timeout; nginx: keepalive_timeout of the upstream; Apache HttpClient: evictIdleConnections; HikariCP: maxLifetime), and repeat requests that are idempotent.",
 			"Raise the server's idle time above that of the proxy before it (Node.js: server.keepAliveTimeout, with headersTimeout above it), or lower the proxy's towards the server (Istio: connectionPool.http.idleTimeout; Envoy: idle_timeout, 1 h by default, of the cluster; nginx: keepalive_timeout of the upstream).",
+			"Let the pool end or use idle connections sooner (HikariCP: keepaliveTime, maxLifetime; SQLAlchemy: pool_recycle, pool_pre_ping; Redis: health_check_interval), or raise the timer at the other end or at a sidecar (MySQL: wait_timeout; Redis: timeout; Envoy: tcp_proxy.idle_timeout; Istio: connectionPool.tcp.idleTimeout, at the server's sidecar the proxy's ISTIO_META_IDLE_TIMEOUT; HAProxy: timeout client and server). TCP keepalive does not reach such a timer.",
 		},
 		Source: "RFC 9112 sections 9.3.1 (retrying requests) and 9.5 (failures and timeouts); nodejs/node#27363, envoyproxy/envoy#28105, istio/istio#55138",
 		judge:  judgeIdleOrder,
@@ -95,14 +97,18 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 		return unknown(fmt.Sprintf("%s. A client that keeps idle connections for longer than %.1f s meets the race; what this one does is not known. %s", seen, limit, whyNoClient(in)))
 	}
 	evidence["pod"], evidence["idleP99Seconds"] = client.pod, fmt.Sprintf("%.1f", client.p99Seconds)
+	cure := cureRaiseServer
+	if in.Protocol == protocolTCP {
+		cure = cureDatabasePool
+	}
 	switch {
 	case client.p99Seconds >= limit:
 		return fail(Warning, fmt.Sprintf("%s, and connections of pod %s are idle for %s or longer. To be safe it has to let go of them by %.1f s, or the other end has to wait longer.",
-			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cureRaiseServer)
+			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cure)
 	case client.closedByPeerBeyond(majority, cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
-		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s that ended %s. To be safe the client has to let go first, by %.1f s.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period, limit), evidence, cureRaiseServer)
+		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cure)
 	case client.closedByPeerBeyond(amortisedPercent/100.0, cut):
 		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s that ended %s, and whether it did so because they were idle cannot be told.",
 			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period))
@@ -219,8 +225,9 @@ type idleDefault struct {
 // idleDefaults are those of servers and load balancers that close with a FIN or a RST, from their documentation.
 func idleDefaults() []idleDefault {
 	return []idleDefault{
-		{2, "gunicorn"}, {5, "Node.js"}, {5, "Apache"}, {5, "uvicorn"}, {6, "newer Node.js, which waits 1 s more"}, {20, "Tomcat"}, {60, "an AWS ALB"},
-		{65, "Node.js behind an ALB, as its guides set it"}, {75, "nginx"}, {350, "an AWS NLB"}, {600, "a Google load balancer's backend"}, {3600, "Envoy"},
+		{2, "gunicorn"}, {5, "Node.js"}, {5, "Apache"}, {5, "uvicorn"}, {6, "newer Node.js, which waits 1 s more"}, {20, "Tomcat"}, {30, "Jetty"},
+		{60, "an AWS ALB"}, {60, "Tomcat within Spring Boot"}, {65, "Node.js behind an ALB, as its guides set it"}, {75, "nginx"}, {130, "Kestrel (ASP.NET Core)"},
+		{350, "an AWS NLB"}, {600, "a Google load balancer's backend"}, {3600, "Envoy"},
 	}
 }
 
