@@ -11,11 +11,17 @@ func reuseCases() []ruleCase {
 		{rule: "CP201", name: "not found out", in: http(probe(result.Reuse{Meta: measured()})), want: Unknown},
 
 		{rule: "CP201", name: "few connections are opened", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Fail, severity: Info},
+		{rule: "CP201", name: "after errors", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Probes[0].Result.Statuses = map[string]int{"500": 4, "503": 196} }),
+			want: Fail, severity: Info, message: "answered every request of the probe with an error (500, 503)", cure: "Name a path"},
+		{rule: "CP201", name: "after some errors", in: with(http(probe(closed(result.CloseAnnounced))), func(in *Input) { in.Probes[0].Result.Statuses = map[string]int{"200": 4, "503": 196} }),
+			want: Fail, severity: Warning, cure: "Turn keep-alive on"},
 		{rule: "CP202", name: "a costly set-up, and no end of the connection", in: http(probe(with(reuseOf(400), func(r *result.Reuse) { r.NewMicroseconds = distribution(12e3, 13e3, 14e3) }))),
 			want: Pass, message: "set-ups cost 27.1 % of the time at the most. The probe's limits ended it, not the server."},
 		{rule: "CP203", name: "few connections are opened", in: with(http(probe(closed(result.CloseHTTP10))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Fail, severity: Info},
 		{rule: "CP202", name: "after four requests", in: http(probe(closedAfter(4, result.CloseAnnounced))), want: Fail, severity: Warning,
 			message: "A connection carried 4 requests, so that set-ups cost 28.9 % of the time"},
+		{rule: "CP202", name: "after four requests, and few connections are opened", in: with(http(probe(closedAfter(4, result.CloseAnnounced))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }),
+			want: Fail, severity: Info, cure: "Raise the number of requests"},
 		{rule: "CP202", name: "unannounced after many", in: http(probe(closedAfter(1000, result.CloseUnannounced))), want: Fail, severity: Warning,
 			message: "After 1,000 requests on one connection the server ended it without announcing it"},
 		{rule: "CP202", name: "reset after many", in: http(probe(closedAfter(1000, result.CloseReset))), want: Fail, severity: Warning, message: "with a reset"},
@@ -88,9 +94,12 @@ func reuseCases() []ruleCase {
 
 		{rule: "CP205", name: "Node.js behind a load balancer that keeps connections for a minute", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4.9} }),
 			want: Fail, severity: Warning, message: "The other end closes a connection after 4.9 to 5.0 s of silence, consistent with Node.js or Apache or uvicorn (its Keep-Alive header says 5 s), and connections of pod a are idle for 4.9 s or longer. To be safe it has to let go of them by 4.7 s, or the other end has to wait longer."},
+		{rule: "CP205", name: "a sidecar ends what a database's pool keeps", in: over("TCP", observing(idling(cutting(result.CutFIN, 3599.9, 3600, new(false))), with(keeping(func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 3650, P99: 9000}
+		}), func(o *PodObservation) { o.Observation.UptimeSeconds = 40_000 }))), want: Fail, severity: Warning, message: "consistent with Envoy, and it ended 388 of the 400", cure: "Let the pool end or use idle connections sooner"},
 		{rule: "CP205", name: "the server ends what was idle", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 75, P99: 900}
-		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
+		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB or Tomcat within Spring Boot (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
 		{rule: "CP205", name: "the server ends some", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 320, &result.Quantiles{P50: 75, P99: 900}
 		}), want: Unknown, message: "It ended 80 of the 400 connections"},

@@ -98,14 +98,14 @@ func setupCases() []ruleCase {
 		{rule: "CP103", name: "no objective", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 
 		{rule: "CP104", name: "the application's backlog binds", in: http(probe(backlogOf(12, 128, 4096))), want: Fail, severity: Error,
-			message: "The server's listen queue holds 128, of which 129 were in use at the most. 12 connections found a queue full in 3 seconds. The application asked listen() for no more; net.core.somaxconn would allow 4,096."},
+			message: "The server's listen queue holds 128, of which 129 were in use at the most. 12 times a connection found a queue full in 3 seconds. The application asked listen() for no more; net.core.somaxconn would allow 4,096."},
 		{rule: "CP104", name: "somaxconn binds", in: http(probe(backlogOf(12, 128, 128))), want: Fail, severity: Error, message: "net.core.somaxconn (128) is the cap"},
 		{rule: "CP104", name: "somaxconn not read", in: http(probe(with(backlogOf(12, 128, 128), func(b *result.Backlog) { b.Somaxconn = nil }))), want: Fail, severity: Error, message: "could not be read"},
 		{rule: "CP104", name: "the workload's own listener, Linkerd's 128", in: with(http(), func(in *Input) {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:4143", 31, 128))
 			in.Observations[0].Observation.Sysctls[sysctlSomaxconn] = "4096"
 			in.Observations[0].Observation.CounterChanges[counterPassiveOpens] = 900
-		}), want: Fail, severity: Error, message: "31 connections found a listen queue of pod a full since the observer began to look 5 minutes ago. It accepted 900. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
+		}), want: Fail, severity: Error, message: "31 times a connection found a listen queue of pod a full since the observer began to look. It accepted 900. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
 		{rule: "CP104", name: "since the pod was made", in: with(http(), func(in *Input) {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 31, 128))
 			o := &in.Observations[0].Observation
@@ -145,11 +145,12 @@ func setupCases() []ruleCase {
 			message: "Resolving api.bank.example sends 10 queries, where 2 would do (ndots 5, 4 search domains): about 1.6 ms of waiting for nothing, longer than connect() takes (130 µs)."},
 		{rule: "CP106", name: "ndots 5, a name outside, and many connections", in: with(named(probe(handshakeOf(10, 0), names(10, 0))), func(in *Input) { in.Observations = seen(pod("a", 1200, 1190, 20)) }),
 			want: Fail, severity: Warning},
+		{rule: "CP106", name: "a database outside", in: over("TCP", named(probe(handshakeOf(10, 0), names(10, 0)))), want: Fail, severity: Info, cure: "Write the name in full"},
 		{rule: "CP106", name: "a far server", in: named(probe(with(handshakeOf(10, 0), func(h *result.Handshake) { h.ConnectMicroseconds = distribution(20e3, 30e3, 40e3) }), names(10, 0))), want: Fail, severity: Info,
 			message: "waiting for nothing."},
 		{rule: "CP106", name: "a Service, as the probe names it", in: with(named(probe(handshakeOf(10, 0), names(6, 0))), func(in *Input) { in.Probes[0].Result.Target.URL = "http://payments.shop.svc:80/" }),
 			want: NotApplicable, message: "Probes name a Service in a way of their own"},
-		{rule: "CP106", name: "no interval", in: named(probe(with(names(10, 0), func(d *result.DNS) { d.ResolveMicroseconds.P50Low = nil }))), want: Fail, severity: Info},
+		{rule: "CP106", name: "no interval", in: named(probe(with(names(10, 0), func(d *result.DNS) { d.ResolveMicroseconds.P50Low = nil }))), want: Fail, severity: Info, cure: "Set ndots"},
 		{rule: "CP106", name: "no more than needed", in: named(probe(names(2, 0))), want: Pass},
 		{rule: "CP106", name: "connections are rarely opened", in: with(named(probe(names(10, 0))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.1)) }), want: Pass},
 		{rule: "CP106", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},
@@ -158,6 +159,7 @@ func setupCases() []ruleCase {
 		{rule: "CP107", name: "the name stands in a file", in: named(probe(result.DNS{Meta: unsupported()})), want: NotApplicable, message: "No name server is asked"},
 		{rule: "CP107", name: "two of 600 lost, 5 s each", in: named(probe(names(2, 2))), want: Fail, severity: Warning,
 			message: "2 of 600 DNS queries got no answer in time; the slowest resolution took 5.01 s. A client waits 5 seconds for each"},
+		{rule: "CP107", name: "one of 600 lost", in: named(probe(names(2, 1))), want: Fail, severity: Info, message: "1 of 600"},
 		{rule: "CP107", name: "none lost", in: named(probe(names(2, 0))), want: Pass, message: "fewer than 0.5 % are lost"},
 		{rule: "CP107", name: "too few", in: named(probe(with(names(2, 0), func(d *result.DNS) { d.Queries = new(4) }))), want: Unknown, message: "too few"},
 		{rule: "CP107", name: "not counted", in: named(probe(result.DNS{Meta: measured()})), want: Unknown},

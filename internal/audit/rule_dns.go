@@ -11,6 +11,12 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
+// Cures of a search list that multiplies queries.
+const (
+	cureFinalDot = iota
+	cureOption
+)
+
 func searchList() Rule {
 	return Rule{
 		ID: "CP106", Title: "The DNS search list multiplies the queries of a name",
@@ -40,20 +46,23 @@ func judgeSearchList(in Input) judgement {
 		}
 		seen := fmt.Sprintf("Resolving %s sends %d queries, where %d would do", host(p), *d.QueriesPerName, *d.QueriesNeeded)
 		seen += resolverOptions(d)
-		evidence := dnsEvidence(d)
+		evidence, cure := dnsEvidence(d), cureOption
+		if in.Protocol == protocolTCP { // nothing of TLS or a Host header that would carry the dot along
+			cure = cureFinalDot
+		}
 		if rate, known := busiest(in); known && rate < rarelyPerSecond {
 			return pass(fmt.Sprintf("%s, but the workload's pods open at most %s connections a second each.", seen, figure.Rate(rate)), evidence)
 		}
 		wasted, known := wastedAtLeast(d)
 		if !known {
-			return fail(Info, seen+".", evidence, 0)
+			return fail(Info, seen+".", evidence, cure)
 		}
 		evidence["wastedAtLeastMicroseconds"] = fmt.Sprintf("%.0f", wasted)
 		seen += fmt.Sprintf(": about %s of waiting for nothing", figure.Microseconds(wasted))
 		if h := beside(in, p, handshakeSource()); h != nil && h.ConnectMicroseconds != nil && h.ConnectMicroseconds.P50High != nil && wasted > *h.ConnectMicroseconds.P50High {
-			return fail(ifOften(in), fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, 1)
+			return fail(ifOften(in), fmt.Sprintf("%s, longer than connect() takes (%s).", seen, figure.Microseconds(h.ConnectMicroseconds.P50)), evidence, cure)
 		}
-		return fail(Info, seen+".", evidence, 1)
+		return fail(Info, seen+".", evidence, cure)
 	})
 }
 
@@ -109,7 +118,12 @@ func judgeLostQueries(in Input) judgement {
 			if d.ResolveMicroseconds != nil {
 				seen += fmt.Sprintf("; the slowest resolution took %s", figure.Microseconds(d.ResolveMicroseconds.Max))
 			}
-			return fail(Warning, seen+". A client waits 5 seconds for each unless its resolver is set otherwise.", evidence, 0)
+			// Where one datagram in a thousand is lost, every tenth run of a hundred queries loses one.
+			severity := Warning
+			if *d.Lost == 1 {
+				severity = Info
+			}
+			return fail(severity, seen+". A client waits 5 seconds for each unless its resolver is set otherwise.", evidence, 0)
 		case *d.Queries < enoughToSeeNone:
 			return unknown(fmt.Sprintf("%d queries are too few to tell.", *d.Queries))
 		}

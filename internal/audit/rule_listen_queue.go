@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// counterListenOverflows counts, over a whole network namespace, the connections that found an accept queue full
-	// (Documentation/networking/snmp_counter.rst).
+	// counterListenOverflows counts, over a whole network namespace, how often a SYN or the end of a handshake found an accept
+	// queue full (Documentation/networking/snmp_counter.rst). One connection that knocks again counts again.
 	counterListenOverflows = "TcpExt.ListenOverflows"
 	// counterPassiveOpens counts the connections that were accepted in it.
 	counterPassiveOpens = "Tcp.PassiveOpens" //nolint:gosec // no credential
@@ -72,7 +72,7 @@ func judgeBacklog(b *result.Backlog) judgement {
 		return pass(fmt.Sprintf("%s, and no connection found it full in %.0f seconds.", seen, b.ElapsedSeconds), evidence)
 	}
 	binds, cure := binding(*b.Cap, b.Somaxconn)
-	return fail(Error, fmt.Sprintf("%s. %s connections found a queue full in %.0f seconds. %s", seen, figure.Count(int(*b.Overflows)), b.ElapsedSeconds, binds), evidence, cure)
+	return fail(Error, fmt.Sprintf("%s. %s in %.0f seconds. %s", seen, foundFull(*b.Overflows, "a queue"), b.ElapsedSeconds, binds), evidence, cure)
 }
 
 // judgeListenersOf judges the queues of an observed pod. What more than one connection in a hundred meets is an error, a
@@ -83,7 +83,7 @@ func judgeListenersOf(o PodObservation) judgement {
 		return noCounter(o, counterListenOverflows)
 	}
 	evidence := map[string]string{"pod": o.Pod, "overflows": strconv.FormatInt(full.value, 10)}
-	seen := fmt.Sprintf("%s connections found a listen queue of pod %s full %s.", figure.Count(int(full.value)), o.Pod, full.since)
+	seen := fmt.Sprintf("%s %s.", foundFull(full.value, "a listen queue of pod "+o.Pod), full.since)
 	fullest, ok := fullestListener(o.Observation.Listeners)
 	severity := Warning
 	if accepted, known := counter(o, counterPassiveOpens); known {
@@ -110,6 +110,17 @@ func judgeListenersOf(o PodObservation) judgement {
 	binds, cure := binding(fullest.QueueLimit, somaxconn)
 	return fail(severity, fmt.Sprintf("%s The fullest is %s, which holds %s and had %s waiting at a look. %s",
 		seen, fullest.Address, figure.Count(fullest.QueueLimit), figure.Count(fullest.QueuePeak), binds), evidence, cure)
+}
+
+// foundFull writes how often a connection found a queue full.
+func foundFull(count int64, queue string) string {
+	switch count {
+	case 0:
+		return fmt.Sprintf("No connection found %s full", queue)
+	case 1:
+		return fmt.Sprintf("Once a connection found %s full", queue)
+	}
+	return fmt.Sprintf("%s times a connection found %s full", figure.Count(int(count)), queue)
 }
 
 // fullestListener is the one whose queue was filled most, as a share of what it holds.

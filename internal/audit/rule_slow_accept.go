@@ -20,7 +20,7 @@ func slowAccept() Rule {
 		Why: "The kernel sets connections up by itself, so a connect is fast even if the application is slow to accept. " +
 			"What a first request takes beyond the set-up and beyond the same request on a kept connection is spent waiting for the application to take the connection up, or on what it does for each new one.",
 		Cures: []string{
-			"Let the server accept faster: more workers or threads, no work in the accepting thread, no look-up for each connection (Apache: HostnameLookups Off; MySQL: skip_name_resolve), processor time that is not throttled.",
+			"Let the server accept faster: more workers or threads, no work in the accepting thread, no look-up for each connection (Apache: HostnameLookups Off), processor time that is not throttled. A proxy before the server that opens a connection of its own for each new one costs the same: let it share those that it has (HAProxy: http-reuse always or aggressive, since by default the first request of a connection gets a new one).",
 			"Reuse connections, so that few requests pay for it.",
 		},
 		Source: "listen(2) and accept(2): the queue of completely established sockets that wait to be accepted",
