@@ -181,6 +181,9 @@ func setupCases() []ruleCase {
 		{rule: "CP108", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 
 		{rule: "CP109", name: "TLS 1.0", in: secure(tlsWith(func(s *result.TLS) { s.Version = "TLS 1.0" })), want: Fail, severity: Error, message: "TLS 1.0, which is deprecated"},
+		{rule: "CP109", name: "nothing newer, so that the probe refused it", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed(), TLS: &result.TLS{Version: result.TLSOlder}}))),
+			want: Fail, severity: Error, message: "neither TLS 1.2 nor 1.3"},
+		{rule: "CP109", name: "the handshake failed for another reason", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed()}))), want: Unknown, message: "reset by peer"},
 		{rule: "CP109", name: "TLS 1.2", in: secure(tlsWith(func(s *result.TLS) { s.Version = "TLS 1.2" })), want: Fail, severity: Info,
 			message: "TLS 1.2, which costs a round trip more than TLS 1.3 for each full handshake, here 100 µs."},
 		{rule: "CP109", name: "TLS 1.3", in: secure(tls13()), want: Pass},
@@ -188,6 +191,12 @@ func setupCases() []ruleCase {
 		{rule: "CP109", name: "HTTP", in: http(probe(handshakeOf(10, 0))), want: NotApplicable},
 
 		{rule: "CP110", name: "expired", in: secure(valid("2026-08-01T00:00:00Z", "2026-10-30T00:00:00Z")), want: Fail, severity: Error, message: "expired on 2026-10-30 UTC"},
+		{rule: "CP110", name: "expired, so that no handshake succeeds", in: with(over(protocolHTTPS, http(probe(result.Handshake{Meta: failed(),
+			TLS: &result.TLS{CertificateBegins: "2026-08-01T00:00:00Z", CertificateExpires: "2026-10-30T00:00:00Z"}}))), func(in *Input) { in.Now = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }),
+			want: Fail, severity: Error, message: "its time is from 2026-08-01 UTC to 2026-10-30 UTC. Every new connection fails."},
+		{rule: "CP110", name: "the server refuses the client's certificate", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed(),
+			TLS: &result.TLS{Version: "TLS 1.3", CertificateBegins: "2026-08-01T00:00:00Z", CertificateExpires: "2027-10-30T00:00:00Z"}}))), want: Unknown, message: "reset by peer"},
+		{rule: "CP110", name: "the handshake failed for another reason", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed()}))), want: Unknown, message: "reset by peer"},
 		{rule: "CP110", name: "not renewed with a week left of 90 days", in: secure(valid("2026-08-10T00:00:00Z", "2026-11-08T12:30:00Z")), want: Fail, severity: Warning,
 			message: "expires on 2026-11-08 12:30 UTC. It was valid since 2026-08-10 UTC and should have been renewed by now."},
 		{rule: "CP110", name: "a mesh's certificate of one day", in: secure(valid("2026-10-31T12:00:00Z", "2026-11-01T12:00:00Z")), want: Pass},

@@ -36,6 +36,20 @@ func perTLS(in Input, judge func(ProbeResult, *result.Handshake, *result.TLS) ju
 	})
 }
 
+// perRefusal judges what a handshake that failed showed of the server, from each vantage where one did.
+func perRefusal(in Input, judge func(*result.TLS) judgement) judgement {
+	if in.Protocol == protocolHTTP || len(in.Probes) == 0 {
+		return notApplicable(withoutTLS)
+	}
+	return perVantage(in, func(p ProbeResult) judgement {
+		h := p.Result.Measurements.Handshake
+		if h == nil || h.Outcome != result.Failed || h.TLS == nil {
+			return notApplicable("No handshake failed that showed anything of the server.")
+		}
+		return judge(h.TLS)
+	})
+}
+
 func tlsResumption() Rule {
 	return Rule{
 		ID: "CP108", Title: "TLS sessions are not resumed",
@@ -106,7 +120,14 @@ func tlsVersion() Rule {
 }
 
 func judgeTLSVersion(in Input) judgement {
-	return perTLS(in, func(_ ProbeResult, h *result.Handshake, s *result.TLS) judgement {
+	refused := perRefusal(in, func(s *result.TLS) judgement {
+		if s.Version != result.TLSOlder {
+			return notApplicable("The handshake failed for another reason.")
+		}
+		return fail(Error, "The server speaks neither TLS 1.2 nor 1.3, so the probe did not connect. Older versions are deprecated because they are not safe, and clients refuse them.",
+			map[string]string{"version": s.Version}, 0)
+	})
+	return gravest([]judgement{refused, perTLS(in, func(_ ProbeResult, h *result.Handshake, s *result.TLS) judgement {
 		evidence := map[string]string{"version": s.Version}
 		switch s.Version {
 		case "":
@@ -122,7 +143,7 @@ func judgeTLSVersion(in Input) judgement {
 			return fail(Info, fmt.Sprintf("The server speaks TLS 1.2, which costs %s.", costs), evidence, 0)
 		}
 		return fail(Error, fmt.Sprintf("The server speaks %s, which is deprecated because it is not safe.", s.Version), evidence, 0)
-	})
+	})})
 }
 
 func certificateExpiry() Rule {
@@ -141,7 +162,16 @@ func certificateExpiry() Rule {
 }
 
 func judgeCertificateExpiry(in Input) judgement {
-	return perTLS(in, func(_ ProbeResult, _ *result.Handshake, s *result.TLS) judgement {
+	refused := perRefusal(in, func(s *result.TLS) judgement {
+		begins, errBegins := time.Parse(time.RFC3339, s.CertificateBegins)
+		expires, errExpires := time.Parse(time.RFC3339, s.CertificateExpires)
+		if s.Version != "" || errBegins != nil || errExpires != nil { // a version was agreed on with a certificate that is trusted
+			return notApplicable("The handshake failed for another reason.")
+		}
+		return fail(Error, fmt.Sprintf("A certificate of the server is not valid: its time is from %s to %s. Every new connection fails.", dayOf(begins), dayOf(expires)),
+			map[string]string{"begins": s.CertificateBegins, "expires": s.CertificateExpires}, 0)
+	})
+	return gravest([]judgement{refused, perTLS(in, func(_ ProbeResult, _ *result.Handshake, s *result.TLS) judgement {
 		expires, err := time.Parse(time.RFC3339, s.CertificateExpires)
 		if err != nil || in.Now.IsZero() {
 			return unknown("Until when the certificates are valid is not known.")
@@ -162,7 +192,7 @@ func judgeCertificateExpiry(in Input) judgement {
 			return fail(Warning, fmt.Sprintf("A certificate of the server's chain expires on %s. It was valid since %s and should have been renewed by now.", day, dayOf(begins)), evidence, 0)
 		}
 		return pass(fmt.Sprintf("The certificates are valid until %s.", day), evidence)
-	})
+	})})
 }
 
 // dayOf writes a time for people, without the hour at midnight.

@@ -3,10 +3,12 @@ package exchange
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/http1"
@@ -55,6 +57,22 @@ func (e *TLSError) Unwrap() error { return e.Err }
 func (e *TLSError) RefusesALPN() bool {
 	const noApplicationProtocol = tls.AlertError(120)
 	return e.remoteAlert() == noApplicationProtocol.Error()
+}
+
+// Expired returns the certificate of the server that is out of its time, nil if the handshake did not fail for one.
+func (e *TLSError) Expired() *x509.Certificate {
+	var invalid x509.CertificateInvalidError
+	if errors.As(e.Err, &invalid) && invalid.Reason == x509.Expired {
+		return invalid.Cert
+	}
+	return nil
+}
+
+// SpeaksOldVersion says whether the server speaks none of the versions of TLS that were offered: it says so by an alert (RFC
+// 8446 section 6.2), or answers with an older one. The type that crypto/tls has for the latter is not exported.
+func (e *TLSError) SpeaksOldVersion() bool {
+	const protocolVersion = tls.AlertError(70)
+	return e.remoteAlert() == protocolVersion.Error() || strings.Contains(e.Err.Error(), "server selected unsupported protocol version")
 }
 
 // remoteAlert is the text of the alert by which the server ended the handshake, empty if there was none. The type that

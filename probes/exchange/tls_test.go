@@ -104,33 +104,42 @@ func TestFullAndResumedHandshakes(t *testing.T) {
 	}
 }
 
+// serverHello10 is how a server of TLS 1.0 alone that does not look at the versions offered answers (RFC 2246 section 7.4.1.3).
+func serverHello10() []byte {
+	hello := append([]byte{2, 0, 0, 38, 3, 1}, make([]byte, 32)...) // the version, and what would be random
+	hello = append(hello, 0, 0, 0x2f, 0)                            // no session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression
+	return append([]byte{22, 3, 1, 0, byte(len(hello))}, hello...)
+}
+
 // What is wrong with a certificate, or with a server, is told with what it means.
 func TestHandshakesThatFail(t *testing.T) {
 	a, other := newAuthority(t), newAuthority(t)
 	good := a.server(t, nil)
+	until := time.Now().Add(-time.Minute).UTC().Truncate(time.Second)
 	for name, c := range map[string]struct {
 		listen func(t *testing.T) net.Listener
 		cause  string
+		shown  *result.TLS
 	}{
 		"expired": {func(t *testing.T) net.Listener {
 			expired := a.server(t, func(c *x509.Certificate) {
-				c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Minute)
+				c.NotBefore, c.NotAfter = until.Add(-2*time.Hour), until
 			})
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{expired}}, ok)
-		}, "the certificate is valid from "},
+		}, "the certificate is valid from ", &result.TLS{CertificateBegins: until.Add(-2 * time.Hour).Format(time.RFC3339), CertificateExpires: until.Format(time.RFC3339)}},
 		"not yet valid": {func(t *testing.T) net.Listener {
 			early := a.server(t, func(c *x509.Certificate) {
-				c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+				c.NotBefore, c.NotAfter = until.Add(time.Hour), until.Add(2*time.Hour)
 			})
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{early}}, ok)
-		}, "the certificate is valid from "},
+		}, "the certificate is valid from ", &result.TLS{CertificateBegins: until.Add(time.Hour).Format(time.RFC3339), CertificateExpires: until.Add(2 * time.Hour).Format(time.RFC3339)}},
 		"another name": {func(t *testing.T) net.Listener {
 			named := a.server(t, func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"payments.example"} })
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{named}}, ok)
-		}, "--tls-server-name"},
+		}, "--tls-server-name", nil},
 		"untrusted": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{other.server(t, nil)}}, ok)
-		}, "--tls-ca"},
+		}, "--tls-ca", nil},
 		"no TLS": {func(t *testing.T) net.Listener {
 			listener := plainListener(t)
 			nstest.Serve(t, listener, func(connection net.Conn) {
@@ -138,21 +147,30 @@ func TestHandshakesThatFail(t *testing.T) {
 				_, _ = io.Copy(io.Discard, connection)
 			})
 			return listener
-		}, "does not speak TLS"},
+		}, "does not speak TLS", nil},
 		"closes": {func(t *testing.T) net.Listener {
 			listener := plainListener(t)
 			nstest.Serve(t, listener, func(connection net.Conn) { _, _ = connection.Read(make([]byte, 4096)) })
 			return listener
-		}, "in the middle of the handshake"},
+		}, "in the middle of the handshake", nil},
 		"old version only": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok)
-		}, "protocol version"},
+		}, "protocol version", &result.TLS{Version: result.TLSOlder}},
+		"answers in an old version": {func(t *testing.T) net.Listener {
+			listener := plainListener(t)
+			nstest.Serve(t, listener, func(connection net.Conn) {
+				_, _ = connection.Read(make([]byte, 4096))
+				_, _ = connection.Write(serverHello10())
+				_, _ = io.Copy(io.Discard, connection)
+			})
+			return listener
+		}, "protocol version", &result.TLS{Version: result.TLSOlder}},
 		"wants a certificate": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12, MinVersion: tls.VersionTLS12}, ok)
-		}, "TLS handshake"},
+		}, "TLS handshake", nil},
 		"wants a certificate, 1.3": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}, ok)
-		}, "certificate required"},
+		}, "certificate required", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := peer(t, c.listen(t), a.trust())
@@ -160,10 +178,29 @@ func TestHandshakesThatFail(t *testing.T) {
 			if h.Outcome != result.Failed || !strings.Contains(h.Cause, c.cause) {
 				t.Errorf("%s: %q, want %q in it", h.Outcome, h.Cause, c.cause)
 			}
+			finished := h.TLS != nil && h.TLS.FullMicroseconds != nil // over TLS 1.3 a server refuses the client's certificate afterwards
+			if !finished && ((h.TLS == nil) != (c.shown == nil) || h.TLS != nil && *h.TLS != *c.shown) {
+				t.Errorf("it shows %+v, want %+v", h.TLS, c.shown)
+			}
 			if spent := p.Budget.Spent(); spent.Connections != budget.MaximumErrorsInRow {
 				t.Errorf("%d connections", spent.Connections)
 			}
 		})
+	}
+}
+
+// A certificate that a server sends along, and by which it need not be trusted, may expire.
+func TestACertificateThatIsNotNeeded(t *testing.T) {
+	a, other := newAuthority(t), newAuthority(t)
+	chain := a.server(t, nil)
+	old := other.server(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour) })
+	chain.Certificate = append(chain.Certificate, old.Certificate[0])
+	h := handshake.Measure(t.Context(), peer(t, answering(t, &tls.Config{Certificates: []tls.Certificate{chain}}, ok), a.trust()), handshake.Options{})
+	if h.Outcome != result.Measured || h.TLS == nil {
+		t.Fatalf("%s: %q", h.Outcome, h.Cause)
+	}
+	if until, err := time.Parse(time.RFC3339, h.TLS.CertificateExpires); err != nil || time.Until(until) < 0 {
+		t.Errorf("expires %q: %v", h.TLS.CertificateExpires, err)
 	}
 }
 

@@ -64,6 +64,7 @@ func (s *samples) take(ctx context.Context, peer *exchange.Peer) error {
 		if errors.As(err, &failure) {
 			s.countSYNs(failure.SynRetransmissions)
 		}
+		s.tls.seeFailure(err)
 		return err
 	}
 	defer connection.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/exchange"
@@ -20,6 +22,8 @@ type tlsSamples struct {
 	tried, honoured int
 	resume          bool // whether the next one may resume
 	last            *tls.ConnectionState
+	// refused is what a handshake that failed showed of the server. Nil if none showed anything.
+	refused *result.TLS
 }
 
 // connect opens a connection, every other one with the session of an earlier one.
@@ -58,9 +62,28 @@ func (s *tlsSamples) see(ctx context.Context, peer *exchange.Peer, connection *e
 	}
 }
 
+// seeFailure takes down why a connection could not be set up, where the server's certificate or version is to blame.
+func (s *tlsSamples) seeFailure(err error) {
+	var failure *exchange.TLSError
+	if !errors.As(err, &failure) {
+		return
+	}
+	if expired := failure.Expired(); expired != nil {
+		s.refused = &result.TLS{}
+		showValidity(s.refused, expired)
+	} else if failure.SpeaksOldVersion() {
+		s.refused = &result.TLS{Version: result.TLSOlder}
+	}
+}
+
+func showValidity(t *result.TLS, of *x509.Certificate) {
+	t.CertificateBegins = of.NotBefore.UTC().Format(time.RFC3339)
+	t.CertificateExpires = of.NotAfter.UTC().Format(time.RFC3339)
+}
+
 func (s *tlsSamples) summarise(peer *exchange.Peer) *result.TLS {
 	if s.last == nil {
-		return nil
+		return s.refused
 	}
 	t := &result.TLS{
 		Version:             tls.VersionName(s.last.Version),
@@ -72,15 +95,32 @@ func (s *tlsSamples) summarise(peer *exchange.Peer) *result.TLS {
 	if s.tried > 0 {
 		t.Resumed, t.ResumptionsTried = &s.honoured, &s.tried
 	}
-	var first *x509.Certificate
-	for _, certificate := range s.last.PeerCertificates {
-		if first == nil || certificate.NotAfter.Before(first.NotAfter) {
-			first = certificate
-		}
-	}
-	if first != nil {
-		t.CertificateBegins = first.NotBefore.UTC().Format(time.RFC3339)
-		t.CertificateExpires = first.NotAfter.UTC().Format(time.RFC3339)
+	if first := firstToExpire(s.last); first != nil {
+		showValidity(t, first)
 	}
 	return t
+}
+
+// firstToExpire is the certificate that ends the server's being trusted: of those that it sent, the first to expire in the
+// chain by which it is trusted, where there are several in the one that lasts longest. What a server sends beyond that, such as
+// an old cross-signature of its root, may expire unnoticed.
+func firstToExpire(state *tls.ConnectionState) *x509.Certificate {
+	chains := state.VerifiedChains
+	if len(chains) == 0 {
+		chains = [][]*x509.Certificate{state.PeerCertificates}
+	}
+	var longest *x509.Certificate
+	for _, chain := range chains {
+		var first *x509.Certificate
+		for _, certificate := range chain {
+			sent := slices.ContainsFunc(state.PeerCertificates, certificate.Equal)
+			if sent && (first == nil || certificate.NotAfter.Before(first.NotAfter)) {
+				first = certificate
+			}
+		}
+		if first != nil && (longest == nil || first.NotAfter.After(longest.NotAfter)) {
+			longest = first
+		}
+	}
+	return longest
 }
