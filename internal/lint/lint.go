@@ -5,6 +5,7 @@ package lint
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/manifest"
 	"github.com/connpolicy/connpolicy/internal/userrules"
+	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // Linter checks objects without a cluster.
@@ -74,8 +76,13 @@ func (l *Linter) policy(policy *v1alpha1.ConnectionPolicy) []string {
 	}
 	var messages []string
 	for i, written := range policy.Spec.Audit.Rules {
-		if _, err := l.rules.Compile(userrules.Of(written)); err != nil {
+		compiled, err := l.rules.Compile(userrules.Of(written))
+		if err != nil {
 			messages = append(messages, fmt.Sprintf("spec.audit.rules[%d].expression: %v", i, err))
+			continue
+		}
+		for _, doubt := range append(compiled.Doubts(), neverRead(policy, compiled.Reads())...) {
+			messages = append(messages, fmt.Sprintf("spec.audit.rules[%d].expression: audit rule %s: %s", i, written.Name, doubt))
 		}
 	}
 	known := map[string]bool{}
@@ -91,6 +98,25 @@ func (l *Linter) policy(policy *v1alpha1.ConnectionPolicy) []string {
 		if !known[given.Rule] {
 			messages = append(messages, fmt.Sprintf("spec.audit.severities[%d].rule: no rule %s; kubectl connpolicy explain lists them", i, given.Rule))
 		}
+	}
+	return messages
+}
+
+// neverRead says of what an expression reads what the policy never has measured, so that the rule never applies.
+func neverRead(policy *v1alpha1.ConnectionPolicy, reads []string) []string {
+	var messages []string
+	asked, pods := policy.Spec.Probe.Measurements, policy.Spec.Observe.Pods
+	for _, f := range result.Fields() {
+		if len(asked) > 0 && slices.Contains(reads, f.Name) && !slices.Contains(asked, v1alpha1.MeasurementName(f.Name)) {
+			messages = append(messages, fmt.Sprintf("it reads %s, which spec.probe.measurements does not name", f.Name))
+		}
+	}
+	switch {
+	case !slices.Contains(reads, "observer"):
+	case policy.Spec.From == nil:
+		messages = append(messages, "it reads observer, which looks into the pods of spec.from, and there is none")
+	case pods != nil && *pods == 0:
+		messages = append(messages, "it reads observer, and spec.observe.pods is 0")
 	}
 	return messages
 }

@@ -91,9 +91,13 @@ func TestPolicy(t *testing.T) {
 	const head = "apiVersion: connpolicy.dev/v1alpha1\nkind: ConnectionPolicy\nmetadata: {name: a}\nspec:\n  to: [{name: b, endpoint: {host: c, port: 1}}]\n"
 	for spec, want := range map[string]string{
 		"": "",
-		"  audit: {rules: [{name: fast, expression: handshake.connectMicroseconds.p50 < 1000.0}]}\n":  "",
-		"  audit: {rules: [{name: fast, expression: handshakes.connectMicroseconds.p50 < 1000.0}]}\n": "spec.audit.rules[0].expression: audit rule fast: line 1, column 1: undeclared reference",
-		"  audit: {rules: [{name: fast, expression: handshake.connectMicroseconds.p50}]}\n":           "must be a condition",
+		"  audit: {rules: [{name: fast, expression: handshake.connectMicroseconds.p50 < 1000.0}]}\n":                                             "",
+		"  audit: {rules: [{name: fast, expression: handshakes.connectMicroseconds.p50 < 1000.0}]}\n":                                            "spec.audit.rules[0].expression: audit rule fast: line 1, column 1: undeclared reference",
+		"  audit: {rules: [{name: fast, expression: handshake.connectMicroseconds.p50}]}\n":                                                      "must be a condition",
+		"  audit: {rules: [{name: fast, expression: 'handshake.tls != null'}]}\n":                                                                "spec.audit.rules[0].expression: audit rule fast: handshake.tls is never null: has(handshake.tls) asks",
+		"  probe: {measurements: [handshake]}\n  audit: {rules: [{name: kept, expression: reuse.kept}]}\n":                                       "audit rule kept: it reads reuse, which spec.probe.measurements does not name",
+		"  audit: {rules: [{name: few, expression: 'observer.uptimeSeconds > 3'}]}\n":                                                            "audit rule few: it reads observer, which looks into the pods of spec.from, and there is none",
+		"  from: {kind: Deployment, name: d}\n  observe: {pods: 0}\n  audit: {rules: [{name: few, expression: 'observer.uptimeSeconds > 3'}]}\n": "it reads observer, and spec.observe.pods is 0",
 		"  audit: {disable: [CP101]}\n":                                            "",
 		"  audit: {disable: [CP999]}\n":                                            "spec.audit.disable[0]: no rule CP999",
 		"  audit: {severities: [{rule: CP999, severity: info}]}\n":                 "spec.audit.severities[0].rule: no rule CP999",

@@ -39,7 +39,7 @@ func NewEnvironment() (*Environment, error) {
 		ext.Math(ext.MathVersion(2)),
 		ext.Lists(ext.ListsVersion(3)),
 		// Two lists one in the other are enough for destinations, and keep what costs nothing by CEL's count from taking long.
-		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(2)),
+		cel.ASTValidators(cel.ValidateComprehensionNestingLimit(2), cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 	}
 	for name, of := range variables() {
 		options = append(options, cel.Variable(name, of))

@@ -27,6 +27,8 @@ const (
 type place struct {
 	probe       *audit.ProbeResult
 	observation *audit.PodObservation
+	// unobserved says that nobody is to look into pods.
+	unobserved bool
 }
 
 // Verdict judges a link: the condition must hold at every vantage and in every observed pod. The gravest judgement counts.
@@ -53,7 +55,7 @@ func (c Compiled) places(in audit.Input) []place {
 	var places []place
 	for _, p := range probes {
 		for _, o := range observations {
-			places = append(places, place{p, o})
+			places = append(places, place{p, o, in.ServerOnly || in.Unobserved})
 		}
 	}
 	return places
@@ -147,15 +149,24 @@ func (c Compiled) withoutFigures(p place, trace *cel.EvalDetails, err error) (au
 	switch {
 	case len(missing) == 0:
 		return audit.Unknown, p.say(fmt.Sprintf("The rule could not be evaluated: %v.", err))
+	case notAsked && strings.HasPrefix(names, observerVariable):
+		return audit.NotApplicable, p.say(fmt.Sprintf("The rule reads %s, and the policy has nobody look into pods.", names))
 	case notAsked:
 		return audit.NotApplicable, p.say(fmt.Sprintf("The rule reads %s, which this link is not measured for.", names))
+	}
+	if p.probe != nil && p.probe.Result.Statuses != nil && strings.HasPrefix(names, statusesVariable+"[") {
+		return audit.Unknown, p.say(fmt.Sprintf("The rule reads %s, and there is no such status; '503' in statuses asks whether there is one.", names))
 	}
 	return audit.Unknown, p.say(fmt.Sprintf("The rule reads %s, which is not known.", names))
 }
 
-// notAsked says whether a figure is of a measurement that the probe was not asked for.
+// notAsked says whether a figure is of a measurement that the probe was not asked for, or of an observer that the policy does
+// not have.
 func (p place) notAsked(name string) bool {
 	measurement, _, _ := strings.Cut(name, ".")
+	if measurement == observerVariable {
+		return p.observation == nil && p.unobserved
+	}
 	if p.probe == nil || slices.Contains(p.probe.Result.Dropped, measurement) {
 		return false
 	}

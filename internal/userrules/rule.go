@@ -54,6 +54,8 @@ type Compiled struct {
 	// figures are what the expression reads, by the ids of the parts of the expression that name them, such as
 	// handshake.connectMicroseconds.p50.
 	figures map[int64]string
+	// tree is the expression.
+	tree ast.Expr
 	// ofProbe and ofObserver say whose figures it reads.
 	ofProbe, ofObserver bool
 }
@@ -73,7 +75,7 @@ func (e *Error) Error() string {
 func (e *Environment) Compile(rule Rule) (Compiled, error) {
 	checked, issues := e.cel.Compile(rule.Expression)
 	if issues.Err() != nil {
-		return Compiled{}, &Error{Rule: rule.Name, Problems: problems(issues)}
+		return Compiled{}, &Error{Rule: rule.Name, Problems: e.problems(rule.Expression, issues)}
 	}
 	if checked.OutputType() != cel.BoolType {
 		return Compiled{}, &Error{Rule: rule.Name, Problems: []string{
@@ -87,27 +89,13 @@ func (e *Environment) Compile(rule Rule) (Compiled, error) {
 	if err != nil {
 		return Compiled{}, &Error{Rule: rule.Name, Problems: []string{err.Error()}}
 	}
-	compiled := Compiled{Rule: rule, bounded: bounded, tracing: tracing, figures: map[int64]string{}}
-	collect(checked.NativeRep().Expr(), checked.NativeRep().ReferenceMap(), compiled.figures)
-	for _, name := range compiled.figures {
-		root, _, _ := strings.Cut(name, ".")
+	compiled := Compiled{Rule: rule, bounded: bounded, tracing: tracing, figures: map[int64]string{}, tree: checked.NativeRep().Expr()}
+	collect(compiled.tree, checked.NativeRep().ReferenceMap(), compiled.figures)
+	for _, root := range compiled.Reads() {
 		compiled.ofObserver = compiled.ofObserver || root == observerVariable
 		compiled.ofProbe = compiled.ofProbe || root != observerVariable
 	}
 	return compiled, nil
-}
-
-// problems renders what the compiler found, each on one line with its place.
-func problems(issues *cel.Issues) []string {
-	list := make([]string, 0, len(issues.Errors()))
-	for _, found := range issues.Errors() {
-		problem := fmt.Sprintf("line %d, column %d: %s", found.Location.Line(), found.Location.Column()+1, found.Message)
-		if strings.Contains(found.Message, "undeclared reference") {
-			problem += "; there are " + strings.Join(Variables(), ", ")
-		}
-		list = append(list, problem)
-	}
-	return list
 }
 
 // collect notes the longest chains of fields that begin at a variable, such as handshake.connectMicroseconds.p50.

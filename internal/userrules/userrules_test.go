@@ -71,6 +71,8 @@ func TestVerdict(t *testing.T) {
 		"has(handshake.tls) && handshake.tls.version == 'TLS 1.3'":               {audit.Fail, "too slow"},
 		"observer.destinations.all(d, d.opensPerSecond < 1000)":                  {audit.Unknown, "In pod a: The rule could not be evaluated: opensPerSecond is not known."},
 		"observer.destinations.all(d, has(d.connections))":                       {audit.Fail, "In pod a"},
+		"statuses['503'] == 0":                                                   {audit.Unknown, "statuses[503], and there is no such status; '503' in statuses asks"},
+		"!('503' in statuses)":                                                   {audit.Pass, ""},
 		"int(host.kernel) > 6":                                                   {audit.Unknown, "could not be evaluated"},
 		"observer.opensPerSecond < 10":                                           {audit.Fail, "In pod b: too slow"},
 		"observer.destinations.all(d, d.portsInUse < 1000)":                      {audit.Pass, "In pod a: The rule is met."},
@@ -106,6 +108,39 @@ func TestNothingMeasuredIsUnknown(t *testing.T) {
 	}
 }
 
+func TestWhereNobodyLooksARuleOnSocketsDoesNotApply(t *testing.T) {
+	compiled, err := environment(t).Compile(Rule{Name: "r", Expression: "observer.opensPerSecond < 10", Severity: audit.Error})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []audit.Input{{ServerOnly: true}, {Unobserved: true}} {
+		if v := compiled.Verdict(in); v.Result != audit.NotApplicable || !strings.Contains(v.Message, "nobody look into pods") {
+			t.Errorf("%s: %s", v.Result, v.Message)
+		}
+	}
+}
+
+func TestDoubts(t *testing.T) {
+	for expression, want := range map[string]string{
+		"1 < 2":                                          "reads no figure",
+		"handshake.tls != null":                          "handshake.tls is never null: has(handshake.tls) asks whether it is known",
+		"idle.how != 'reset'":                            `idle.how is never "reset": it is one of fin, rst, blackhole, mixed`,
+		"'ok' == handshake.outcome":                      `it is one of measured, unsupported, skipped, failed, lost`,
+		"idle.how == 'rst'":                              "",
+		"handshake.tls.version == 'TLS'":                 "",
+		"observer.destinations.all(d, d.portsInUse < 5)": "",
+	} {
+		compiled, err := environment(t).Compile(Rule{Name: "r", Expression: expression})
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got := strings.Join(compiled.Doubts(), "\n"); want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", expression, got, want)
+		}
+	}
+}
+
 func TestAMeasurementThatDidNotFitIsUnknown(t *testing.T) {
 	probe := vantage("n1", 100)
 	probe.Result.Dropped = []string{"idle"}
@@ -135,14 +170,28 @@ func TestEvidenceNamesTheFiguresRead(t *testing.T) {
 
 func TestWhatDoesNotCompileSaysWhereAndWhy(t *testing.T) {
 	for expression, want := range map[string]string{
-		"handshake.connectMicroseconds.p5 < 1000": "audit rule fast: line 1, column 30: undefined field 'p5'",
-		"handshak.samples > 1":                    "undeclared reference to 'handshak' (in container ''); there are backlog, closing, dns, handshake,",
-		"handshake.samples":                       "must be a condition, true or false, and is of type int",
-		"handshake.Meta.samples > 1":              "undefined field 'Meta'",
-		"handshake.outcome > 3":                   "no matching overload",
-		"handshake.samples >":                     "line 1, column",
-		"":                                        "line 1, column",
-		"[1].all(a, [1].all(b, [1].all(c, c == handshake.samples)))": "comprehension exceeds nesting limit",
+		"handshake.connectMicroseconds.p5 < 1000":                     "audit rule fast: line 1, column 30: undefined field 'p5'; there are min, p50, p90, p99, max, p50Low, p50High",
+		"handshake.connect.p50 < 1000":                                "undefined field 'connect'; there are connectMicroseconds, connectAbove,",
+		"observer.destinations.all(d, d.connections.opened > d.idle)": "undefined field 'idle'; there are address, portsInUse,",
+		"observer.listeners.exists(l, l.accepted.keepalive.on > 3)":   "undefined field 'on'; there are armed, notArmed, unknown",
+		"observer.destinations[0].connections.closedhere > 3":         "undefined field 'closedhere'; there are open, openPeak,",
+		"observer.destinations.map(d, d.portsInUse).total() < 100":    "undeclared reference to 'total'; there is no such function",
+		"handshake.connectMicroseconds < 1000":                        "'(result.Distribution, int)'; it has the fields min, p50, p90,",
+		"handshake.connectMicroseconds.p50 < '1ms'":                   `a figure is a number in the unit of its name (1000, not "1ms")`,
+		"handshake.connectMicroseconds.p50 < duration('1ms')":         "a figure is a number in the unit of its name",
+		"observer.sysctls['net.ipv4.tcp_tw_reuse'] == 2":              "int(…) makes a number of a text",
+		"handshake.samples > 3 and reuse.kept":                        "write && for and",
+		"handshake.samples > 3 or reuse.kept":                         "write || for or",
+		"reuse.kept = true":                                           "write == to compare",
+		"has(handshake)":                                              "has(handshake.tls)",
+		"observer.destinations.exists(d, d.address.matches('('))":     "no regular expression",
+		"handshak.samples > 1":                                        "undeclared reference to 'handshak'; there are backlog, closing, dns, handshake,",
+		"handshake.samples":                                           "must be a condition, true or false, and is of type int",
+		"handshake.Meta.samples > 1":                                  "undefined field 'Meta'",
+		"handshake.outcome > 3":                                       "no matching overload",
+		"handshake.samples >":                                         "the expression ends too soon",
+		"":                                                            "line 1, column",
+		"[1].all(a, [1].all(b, [1].all(c, c == handshake.samples)))":  "comprehension exceeds nesting limit; of lists two may stand one in the other",
 	} {
 		_, err := environment(t).Compile(Rule{Name: "fast", Expression: expression})
 		var problem *Error
