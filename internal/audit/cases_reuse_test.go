@@ -95,13 +95,24 @@ func reuseCases() []ruleCase {
 		{rule: "CP205", name: "Node.js behind a load balancer that keeps connections for a minute", in: chain(cutAfter(4.9, 5, result.CutFIN), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 4.9} }),
 			want: Fail, severity: Warning, message: "The other end closes a connection after 4.9 to 5.0 s of silence, consistent with Node.js or Apache or uvicorn (its Keep-Alive header says 5 s), and connections of pod a are idle for 4.9 s or longer. To be safe it has to let go of them by 4.7 s, or the other end has to wait longer."},
 		{rule: "CP205", name: "a sidecar ends what a database's pool keeps", in: over("TCP", observing(idling(cutting(result.CutFIN, 3599.9, 3600, new(false))), with(keeping(func(c *result.Connections) {
-			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 3650, P99: 9000}
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 12, &result.Quantiles{P50: 3650, P99: 9000}, &result.Quantiles{P50: 900, P99: 3500}
 		}), func(o *PodObservation) { o.Observation.UptimeSeconds = 40_000 }))), want: Fail, severity: Warning, message: "consistent with Envoy, and it ended 388 of the 400", cure: "Let the pool end or use idle connections sooner"},
 		{rule: "CP205", name: "the server ends what was idle", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
-			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 12, &result.Quantiles{P50: 75, P99: 900}
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 12, &result.Quantiles{P50: 75, P99: 900}, &result.Quantiles{P50: 21, P99: 58.5}
 		}), want: Fail, severity: Warning, message: "consistent with an AWS ALB or Tomcat within Spring Boot (its Keep-Alive header says 5 s), and it ended 388 of the 400 connections of pod a"},
+		// nginx ends connections with their 1,000th request too, and of those that are idle for a minute first many would be seen.
+		{rule: "CP205", name: "the server ends what carried as many requests as it allows", in: with(chain(cutAfter(74.9, 75, result.CutFIN), func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 12, &result.Quantiles{P50: 101, P99: 140}, &result.Quantiles{P50: 0.1, P99: 2}
+			c.ExchangesAtMost = &result.Quantiles{P50: 1003, P99: 1100}
+		}), func(in *Input) {
+			r := closedAfter(1000, result.CloseAnnounced)
+			in.Probes[0].Result.Measurements.Reuse = &r
+		}), want: Pass, message: "idle for at most 2 s"},
+		{rule: "CP205", name: "the server ends what is in use", in: chain(cutAfter(74.9, 75, result.CutFIN), func(c *result.Connections) {
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 12, &result.Quantiles{P50: 301, P99: 340}, &result.Quantiles{P50: 0.1, P99: 2}
+		}), want: Fail, severity: Info, message: "it ended 388 of the 400 connections of pod a, more than can have been idle for so long"},
 		{rule: "CP205", name: "the server ends some", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
-			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost = 400, 320, &result.Quantiles{P50: 75, P99: 900}
+			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 320, &result.Quantiles{P50: 75, P99: 900}, &result.Quantiles{P50: 21, P99: 58.5}
 		}), want: Unknown, message: "It ended 80 of the 400 connections"},
 		{rule: "CP205", name: "reset instead of closed", in: chain(cutAfter(349.9, 350, result.CutRST), func(c *result.Connections) { c.IdleSeconds = &result.Quantiles{P50: 2, P99: 600} }), want: NotApplicable, message: "CP501"},
 		// PostgreSQL closes connections that have not spoken after a minute (authentication_timeout), the probe's among them.

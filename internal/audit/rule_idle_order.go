@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -105,13 +106,17 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 	case client.p99Seconds >= limit:
 		return fail(Warning, fmt.Sprintf("%s, and connections of pod %s are idle for %s or longer. To be safe it has to let go of them by %.1f s, or the other end has to wait longer.",
 			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cure)
-	case client.closedByPeerBeyond(majority, cut):
+	case client.endedInUse(cut) && client.closedByPeerBeyond(majority, cut) && !endedByCount(in, p, client):
+		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
+		return fail(Info, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s, more than can have been idle for so long: by their age or their number of requests too.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod), evidence, cure)
+	case !client.endedInUse(cut) && client.closedByPeerBeyond(majority, cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
 		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
 			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cure)
-	case client.closedByPeerBeyond(amortisedPercent/100.0, cut):
-		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s that ended %s, and whether it did so because they were idle cannot be told.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period))
+	case !client.endedInUse(cut) && client.closedByPeerBeyond(amortisedPercent/100.0, cut):
+		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s, and whether it did so because they were idle cannot be told.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod))
 	case !client.enough:
 		return unknown(fmt.Sprintf("%s. Too few connections of the workload were seen for long enough to tell for how long it keeps idle ones.", seen))
 	}
@@ -329,6 +334,11 @@ type clientIdle struct {
 	closed, closedByPeer  int64
 	period                string
 	lifetimeSecondsAtMost float64
+	// closedByPeerPerSecond is over the time that the observer looked, open how many of pod's connections are.
+	closedByPeerPerSecond float64
+	open                  int
+	// exchanges is the median of how many requests they can have carried. 0: not known.
+	exchanges float64
 	// enough: the observers looked for as long as it takes to see a usual idle time go by.
 	enough bool
 }
@@ -354,6 +364,13 @@ func clientIdleOf(in Input) (clientIdle, bool) {
 				if c.LifetimeSecondsAtMost != nil {
 					client.lifetimeSecondsAtMost = c.LifetimeSecondsAtMost.P50
 				}
+				client.open, client.closedByPeerPerSecond, client.exchanges = c.Open, 0, 0
+				if c.ExchangesAtMost != nil {
+					client.exchanges = c.ExchangesAtMost.P50
+				}
+				if uptime := o.Observation.UptimeSeconds; uptime > 0 {
+					client.closedByPeerPerSecond = float64(client.closedByPeer) / uptime
+				}
 			}
 			known = true
 		}
@@ -370,7 +387,22 @@ func whyNoClient(in Input) string {
 }
 
 // closedByPeerBeyond says that more than a share of the pod's connections were ended by the other end, after they had lived
-// for at least as long as its idle time. Where most are, that time is the shortest of the chain.
+// for at least as long as its idle time. Where most are and may have been idle, that time is the shortest of the chain.
 func (c clientIdle) closedByPeerBeyond(share, cut float64) bool {
 	return c.closed >= enoughToSeeNone && provenAbove(c.closedByPeer, c.closed, share) && c.lifetimeSecondsAtMost >= cut
+}
+
+// endedInUse says that the other end did not end the connections because they were idle, but by their age or their number of
+// requests (nginx: 1,000). Before it does for idleness each is idle for all of cut, so that by Little's law as many are idle
+// for longer than p99Seconds at any time as end in the rest of cut. But at most one in a hundred is, and that none is seen of
+// three that are to be expected happens by chance in 5 % of the looks (Poisson).
+func (c clientIdle) endedInUse(cut float64) bool {
+	expected := c.closedByPeerPerSecond * (cut - c.p99Seconds)
+	return expected-objectiveShare*float64(c.open) >= -math.Log(errorProbability)
+}
+
+// endedByCount says that half of the connections carried as many requests as the server allows on one, and announces.
+func endedByCount(in Input, p ProbeResult, client clientIdle) bool {
+	r := beside(in, p, reuseSource())
+	return r != nil && r.CloseCause == result.CloseAnnounced && r.RequestsPerConnection != nil && client.exchanges >= float64(*r.RequestsPerConnection)
 }

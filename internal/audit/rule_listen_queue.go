@@ -29,13 +29,13 @@ func listenQueue() Rule {
 	return Rule{
 		ID: "CP104", Title: "A listen queue overflows",
 		Category: CategorySetup, Severity: Error, Needs: []string{needBacklog, needObserver},
-		AppliesNot: "Policies without `from` that do not ask for the measurement backlog: only inside of a listener's network namespace does the kernel tell of its queue.",
+		AppliesNot: "Policies without `from` that do not ask for the measurement backlog: only inside a listener's network namespace does the kernel tell of its queue.",
 		Why: "A connection that is set up waits in the listener's queue until the application accepts it; once the queue is full the kernel drops what knocks, and the client tries again after a second or more. " +
 			"The queue is as long as the application asked listen() for, but never longer than net.core.somaxconn.",
 		Cures: []string{
 			"Let the application accept faster: more workers or threads, no work in the accepting thread, processor time that is not throttled (see the container's CPU limit).",
 			"Raise the application's own backlog, which is the cap here (nginx: listen … backlog=; Node.js: server.listen with backlog; Tomcat: acceptCount; gunicorn: backlog; Java: ServerSocket's backlog, 50 by default), and let it accept faster.",
-			"Raise net.core.somaxconn, which is the cap here, in the pod's securityContext.sysctls (it is outside of Kubernetes' safe set, so the kubelet has to allow it), restart the server, since listen() takes the value, and let it accept faster.",
+			"Raise net.core.somaxconn, which is the cap here, in the pod's securityContext.sysctls (it is outside Kubernetes' safe set, so the kubelet has to allow it), restart the server, since listen() takes the value, and let it accept faster.",
 		},
 		Source: "listen(2); Documentation/networking/snmp_counter.rst, TcpExtListenOverflows; net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock",
 		judge:  judgeListenQueue,

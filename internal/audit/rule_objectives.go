@@ -17,7 +17,7 @@ func setupObjective() Rule {
 		Why: "You set the objective setupSharePercent; it bounds the median share of a small transaction on a new connection that goes into setting the connection up. " +
 			"Whether reuse would save that time, and whether the workload opens enough connections to feel it, CP101 says.",
 		Cures: []string{
-			"Reuse connections, so that few requests pay for the set-up (CP101, CP204). What is left of it is round trips: TLS 1.3 and resumed sessions take fewer (CP108, CP109), and a server that is nearer makes them shorter.",
+			"Reuse connections, so that few requests pay for the set-up (CP101, CP204). What is left of it is round trips: TLS 1.3 takes one fewer than TLS 1.2 (CP109), and so does a resumed session of TLS 1.2 (CP108); a server that is nearer makes them shorter.",
 		},
 		Source: "spec.objectives of the policy; RFC 9293 section 3.5 (three-way handshake)",
 		judge:  judgeSetupObjective,
@@ -55,7 +55,7 @@ func portObjective() Rule {
 		Category: CategoryPorts, Severity: Warning, Needs: []string{needObserver},
 		AppliesNot: "Policies without the objective portUtilizationPercent or without `from`, and targets on loopback.",
 		Why: "You set the objective portUtilizationPercent; it bounds the share of the local ports that a pod holds towards one address and port, TIME_WAIT included. " +
-			"From half on connect() is slow whatever the objective says, which CP401 judges.",
+			"Once half of them are held connect() is slow, whatever the objective says; CP401 judges that.",
 		Cures: []string{
 			"Reuse connections, with a pool and keep-alive (CP204 says whether the client does). Then widen the range (tuning.mode Recommend or Apply with the knob ephemeralPorts), or spread the connections over more pods.",
 		},

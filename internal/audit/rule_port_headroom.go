@@ -27,7 +27,7 @@ func portHeadroom() Rule {
 		Category: CategoryPorts, Severity: Error, Needs: []string{needObserver},
 		AppliesNot: "Policies without `from`, and targets on loopback, where the kernel takes ports back from TIME_WAIT after a second or two, unless more are held there than that leaves.",
 		Why: "Every connection to one address and port holds a local port, and so does TIME_WAIT for a minute after this end has closed it: towards the link, and towards the pod's own address, where a sidecar opens a connection to the application for each that comes in. " +
-			"From half of the ports on connect() searches long for a free one, and without a free one it fails with EADDRNOTAVAIL, of which the kernel keeps no count.",
+			"Once half of the ports are held connect() searches long for a free one, and without a free one it fails with EADDRNOTAVAIL, of which the kernel keeps no count.",
 		Cures: []string{
 			"Reuse connections, with a pool and keep-alive. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts; or spread the connections over more pods or addresses.",
 			"Hold fewer connections open: look for a pool without a bound, or for connections that are never closed. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts.",

@@ -17,7 +17,7 @@ import (
 const amortisedPercent = 5
 
 // fewRequests is the lowest number of requests after which servers in wide use close a connection unless they are told
-// otherwise: Apache's MaxKeepAliveRequests (nginx: 1,000, Node.js and Go: no limit).
+// otherwise: Apache's MaxKeepAliveRequests and Tomcat's maxKeepAliveRequests (nginx: 1,000, Node.js and Go: no limit).
 const fewRequests = 100
 
 // lessIfRare is the severity of a finding on connections that cannot be used again: a warning, unless the workload is known
@@ -37,7 +37,7 @@ func serverClosesEachTime() Rule {
 		Why: "Every request has to set up a connection of its own, whatever the client does. " +
 			"The end that closes first is left with TIME_WAIT for a minute.",
 		Cures: []string{
-			"Turn keep-alive on in the server, or in the proxy before it (nginx: keepalive_timeout above 0; Apache: KeepAlive On), and stop it from sending `Connection: close`.",
+			"Turn keep-alive on in the server, or in the proxy before it (nginx: keepalive_timeout above 0; Apache: KeepAlive On; gunicorn: a worker class other than sync, which keeps none), and stop it from sending `Connection: close`.",
 			"Name a path that is answered with success (http.path), and measure again: servers close after some errors whatever their settings say (nginx after 400, 500 and 501; Tomcat after 400, 500 and 503).",
 		},
 		Source: "RFC 9112 section 9.3 (persistence) and 9.6 (tear-down)",
@@ -80,10 +80,10 @@ func serverClosesEarly() Rule {
 		Category: CategoryReuse, Severity: Warning, Needs: []string{needReuse},
 		AppliesNot: "Links that are not HTTP/1, policies that do not ask for the measurement reuse, and servers that keep no connection (see CP201 and CP203).",
 		Why: "After few requests the set-up is still a noticeable share of the time of each. " +
-			"A close that the response before did not announce races with the client's next request, which is then lost; only idempotent ones may be repeated by themselves.",
+			"A close that the response before did not announce races with the client's next request, which is then lost; only an idempotent one may be repeated automatically.",
 		Cures: []string{
 			"Let the server announce the end with `Connection: close` in the last response, as RFC 9112 asks, or not close at all between requests; let the client repeat idempotent requests.",
-			"Raise the number of requests that the server allows on a connection (nginx: keepalive_requests; Apache: MaxKeepAliveRequests).",
+			"Raise the number of requests that the server allows on a connection (nginx: keepalive_requests; Apache: MaxKeepAliveRequests; Tomcat and Spring Boot: maxKeepAliveRequests, 100 by default).",
 		},
 		Source: "RFC 9112 sections 9.3.1 (retrying requests) and 9.6 (tear-down)",
 		judge:  judgeServerClosesEarly,
@@ -146,7 +146,7 @@ func responseNotReusable() Rule {
 			"A client also cannot tell such a response from one that was cut off.",
 		Cures: []string{
 			"Let the server send Content-Length or `Transfer-Encoding: chunked`.",
-			"Let the server, or the proxy before it, speak HTTP/1.1 (nginx towards its upstreams: proxy_http_version 1.1 and an empty Connection header).",
+			"Let the server, or the proxy before it, speak HTTP/1.1 (nginx before 1.29.7 towards its upstreams: proxy_http_version 1.1 and an empty Connection header; Python's http.server: protocol_version = \"HTTP/1.1\").",
 		},
 		Source: "RFC 9112 sections 6.3 (message body length) and 9.3 (persistence)",
 		judge:  judgeResponseNotReusable,

@@ -81,7 +81,7 @@ func websocketCut() Rule {
 		Category: CategoryLongLived, Severity: Warning, Needs: []string{needWebSocket}, Helps: []string{needIdle, needIdentity, needObserver},
 		AppliesNot: "Links and policies without the measurement websocket, and links on which the upgrade is refused (see CP505).",
 		Why: "A WebSocket is silent whenever there is no news, and proxies apply the timeout that they have for slow responses: 60 seconds is common. " +
-			"Each cut costs all clients a new connection, often all at the same time, and what was sent meanwhile.",
+			"A cut costs each client a new connection, often all of them at the same time, and what was sent meanwhile.",
 		Cures: []string{
 			"Send pings, from the server or the client, at half of the cut-off or sooner; TCP keepalive does not help at a proxy. Then raise the hop's time: nginx and ingress-nginx: proxy_read_timeout and proxy_send_timeout; HAProxy: timeout tunnel; Envoy: the route's idle_timeout (stream_idle_timeout 5 min); ALB: idle_timeout.timeout_seconds.",
 		},
@@ -212,7 +212,7 @@ func costlyPolling() Rule {
 		ID: "CP508", Title: "Polling costs more than a push would",
 		Category: CategoryLongLived, Severity: Info, Needs: []string{needPush},
 		AppliesNot: "Policies that do not ask for the measurement push, and targets that offer polling alone, or no polling.",
-		Why: "Who polls gets a message half an interval late on average and pays for the headers of every question, also of those that are answered with nothing. " +
+		Why: "A client that polls gets a message half an interval late on average and pays for the headers of every question, also of those that are answered with nothing. " +
 			"Where the server offers a push, messages come when they are made and cost little more than themselves.",
 		Cures: []string{
 			"Use the push that the target offers, the stream (server-sent events) before WebSocket where messages go one way only. If it must be polling: with If-None-Match on a connection that is kept, or as a long poll.",
