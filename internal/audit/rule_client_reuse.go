@@ -33,7 +33,7 @@ func clientDoesNotReuse() Rule {
 		Why: "The workload opens connections all the time and uses each for one request or for less than a second, although the server would take further requests on them. " +
 			"Each costs a handshake, and the end that closes first holds a local port for a minute of TIME_WAIT.",
 		Cures: []string{
-			"Let the client share one HTTP client with a pool of idle connections instead of making one a request (Python: requests.Session), read responses to their end, and send no `Connection: close`. Mind the pool's size: Go keeps 2 idle connections a host unless MaxIdleConnsPerHost says more.",
+			"Let the client share one HTTP client with a pool of idle connections instead of making one a request, read responses to their end, and send no `Connection: close`. Mind the pool's size: Go keeps 2 idle connections a host unless MaxIdleConnsPerHost says more.",
 			"Stop the client from asking for the close: no `Connection: close`, no HTTP/1.0 (nginx before 1.29.7 towards its upstreams: proxy_http_version 1.1, an empty Connection header, keepalive in the upstream block; Node.js before 19: an http.Agent with keepAlive: true; PHP's curl: one handle for all requests; ab: -k).",
 		},
 		Source: "RFC 9293 section 3.6.1 (the end that closes first waits); RFC 9112 section 9.3 (persistence)",

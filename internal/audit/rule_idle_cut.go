@@ -323,7 +323,7 @@ func uselessKeepalive() Rule {
 		Why: "A proxy or load balancer that counts requests or data, not packets, cuts a connection although TCP keepalive runs on it; keepalive also ends at the nearest hop that ends TCP. " +
 			"Only traffic of the application's own, or a longer time at that hop, keeps such a connection.",
 		Cures: []string{
-			"Let the application speak sooner than the cut-off: HTTP/2 or gRPC PING, WebSocket ping, a query of the pool (HikariCP: keepaliveTime; SQLAlchemy: pool_pre_ping; Redis: health_check_interval). Or raise the hop's own time: nginx proxy_timeout or proxy_read_timeout, HAProxy timeout client and server, Envoy idle_timeout, Istio tcp.idleTimeout, NLB with TLS: fixed.",
+			"Let the application speak sooner than the cut-off: HTTP/2 or gRPC PING, WebSocket ping, a query of the pool (HikariCP: keepaliveTime; SQLAlchemy: pool_pre_ping; Redis: health_check_interval). Or raise the hop's own time: nginx proxy_timeout or proxy_read_timeout, HAProxy timeout client and server, Envoy idle_timeout, Istio ISTIO_META_IDLE_TIMEOUT, NLB with TLS: fixed.",
 		},
 		Source: "docs.aws.amazon.com, Network Load Balancers, connection idle timeout (TLS listeners ignore keepalive); RFC 9293 section 3.8.4",
 		judge:  judgeUselessKeepalive,

@@ -43,9 +43,9 @@ func idleOrder() Rule {
 			"Raise the server's idle time above the client's (Node.js: server.keepAliveTimeout, with headersTimeout above it; nginx: keepalive_timeout; Apache: KeepAliveTimeout; gunicorn: --keep-alive; uvicorn: --timeout-keep-alive; Tomcat: keepAliveTimeout); that opens no more connections than before.",
 			"Let the client drop idle connections earlier (Go: IdleConnTimeout; Istio: connectionPool.http.idleTimeout; Envoy: common_http_protocol_options.idle_timeout; nginx: keepalive_timeout of the upstream; Apache HttpClient: evictIdleConnections; HikariCP: maxLifetime), and repeat requests that are idempotent.",
 			"Raise the server's idle time above that of the proxy before it (Node.js: server.keepAliveTimeout, with headersTimeout above it), or lower the proxy's towards the server (Istio: connectionPool.http.idleTimeout; Envoy: idle_timeout, 1 h by default, of the cluster; nginx: keepalive_timeout of the upstream).",
-			"Let the pool end or use idle connections sooner (HikariCP: keepaliveTime, maxLifetime; SQLAlchemy: pool_recycle, pool_pre_ping; Redis: health_check_interval), or raise the timer at the other end or at a sidecar (MySQL: wait_timeout; Redis: timeout; Envoy: tcp_proxy.idle_timeout; Istio: connectionPool.tcp.idleTimeout, at the server's sidecar the proxy's ISTIO_META_IDLE_TIMEOUT; HAProxy: timeout client and server). TCP keepalive does not reach such a timer.",
+			"Let the pool end or use idle connections sooner (HikariCP: keepaliveTime, maxLifetime; SQLAlchemy: pool_recycle, pool_pre_ping; Redis: health_check_interval), or raise the timer at the other end or at a sidecar (MySQL: wait_timeout; Redis: timeout; Envoy: tcp_proxy.idle_timeout; Istio: ISTIO_META_IDLE_TIMEOUT of both sidecars, as a DestinationRule's tcp.idleTimeout does not reach it; HAProxy: timeout client and server). TCP keepalive does not reset such a timer.",
 		},
-		Source: "RFC 9112 sections 9.3.1 (retrying requests) and 9.5 (failures and timeouts); nodejs/node#27363, envoyproxy/envoy#28105, istio/istio#55138",
+		Source: "RFC 9112 sections 9.3.1 (retrying requests) and 9.5 (failures and timeouts); nodejs/node#27363, envoyproxy/envoy#14981, istio/istio#55138; istio/istio#24387 and #60009 (databases)",
 		judge:  judgeIdleOrder,
 	}
 }
