@@ -13,13 +13,22 @@ import (
 
 // addFacts adds what the cluster itself tells about a link to what the rules judge.
 func addFacts(in *audit.Input, s *scope, l *link) {
-	in.Virtual = l.target.virtual
+	if in.Virtual = l.target.virtual; in.Virtual && choosesEndpoints(in.Observations, l.target) {
+		in.Addresses, in.Virtual = l.target.endpoints, false
+	}
 	in.ReadyEndpoints = intFrom(l.target.readyEndpoints)
 	in.NotReady = l.target.notReady
 	in.PodsPerNode = podsPerNode(s)
 	in.NodePorts = s.nodePorts
 	in.Tuning = settingsOf(s.tuning)
 	in.Connects = connectsOf(l.status.Run)
+}
+
+// choosesEndpoints says that the workload's sockets name a Service's endpoints and none its virtual address: the workload, or its
+// sidecar, chooses them itself, as ingress controllers do, or the sockets' addresses are translated when they connect
+// (Cilium's socket-level load balancing).
+func choosesEndpoints(observations []audit.PodObservation, t target) bool {
+	return audit.SocketsName(observations, t.endpoints) && !audit.SocketsName(observations, t.addresses)
 }
 
 // podsPerNode is the number of the workload's pods on the node that has most of them. Nil: no pod is on a node.

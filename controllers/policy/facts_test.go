@@ -38,6 +38,44 @@ func TestTheRulesKnowWhatTheClusterTells(t *testing.T) {
 	}
 }
 
+// Ingress controllers, sidecars and Cilium leave sockets that name a Service's endpoints; the report goes on to say what the link
+// leads to.
+func TestSocketsMayNameAServicesEndpoints(t *testing.T) {
+	l := &link{target: target{addresses: []string{"198.19.0.1:80"}, endpoints: []string{"198.18.1.1:8080", "198.18.1.2:8080"}, virtual: true, readyEndpoints: new(int32(2))}}
+	for name, c := range map[string]struct {
+		named   []string
+		virtual bool
+	}{
+		"none":      {nil, true},
+		"others":    {[]string{"198.18.7.7:443"}, true},
+		"Service":   {[]string{"198.19.0.1:80"}, true},
+		"endpoints": {[]string{"198.18.7.7:443", "198.18.1.2:8080"}, false},
+		"both":      {[]string{"198.18.1.2:8080", "198.19.0.1:80"}, true},
+	} {
+		seen := &result.Observation{}
+		for _, address := range c.named {
+			seen.Destinations = append(seen.Destinations, result.Destination{Address: address, PortsInUse: 3})
+		}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "198.18.5.5"}, {IP: "fd00::5"}}}}
+		s := &scope{policy: &v1alpha1.ConnectionPolicy{}, now: begin, observed: []observed{{pod: pod, seen: sighting{outcome: result.Measured, observation: seen}}}}
+		in, err := auditInput(s, l, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := l.target.addresses
+		if !c.virtual {
+			want = l.target.endpoints
+		}
+		if in.Virtual != c.virtual || !slices.Equal(in.Addresses, want) || !slices.Equal(in.Observations[0].IPs, []string{"198.18.5.5", "fd00::5"}) {
+			t.Errorf("%s: %v, virtual %v, of a pod with %v", name, in.Addresses, in.Virtual, in.Observations[0].IPs)
+		}
+		status, err := reportStatus(s, l, nil, nil)
+		if err != nil || !slices.Equal(status.Target.Addresses, l.target.addresses) {
+			t.Errorf("%s: %v: the report names %v", name, err, status.Target.Addresses)
+		}
+	}
+}
+
 func TestTheRulesKnowTheHistory(t *testing.T) {
 	history := []v1alpha1.HistoryEntry{
 		{Time: metav1.NewTime(begin.Add(time.Hour)), KeyFigures: v1alpha1.KeyFigures{PortUtilizationPercent: new(int32(40)), HandshakeP99Microseconds: new(int64(900))}},

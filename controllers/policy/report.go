@@ -147,12 +147,16 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		return v1alpha1.ConnectionReportStatus{}, err
 	}
 	in.History = pastFigures(history)
+	addresses := in.Addresses
+	if l.target.virtual {
+		addresses = l.target.addresses // whatever sockets name of late
+	}
 	now := metav1.NewTime(s.now)
 	figures := keyFigures(audit.Figures(in))
 	status := v1alpha1.ConnectionReportStatus{
 		ObservedTime: &now,
 		Source:       s.policy.Spec.From,
-		Target:       l.reportTarget(in.Addresses),
+		Target:       l.reportTarget(addresses),
 		Vantages:     vantages,
 		Observers:    observerReadings(s.observed, audit.PortUses(in)),
 		KeyFigures:   &figures,

@@ -31,6 +31,8 @@ type target struct {
 	addresses []string
 	// virtual says that addresses are a Service's virtual ones.
 	virtual bool
+	// endpoints are the ready endpoints behind a Service, as sockets name them that do not go to its virtual address.
+	endpoints []string
 	// notReady are the endpoints of a headless Service that are not ready, as sockets name them.
 	notReady []string
 	// readyEndpoints behind a Service. Nil: not a Service, or the cluster does not know its endpoints.
@@ -71,7 +73,7 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 		return t, trouble{}
 	}
 	ready := readyEndpoints(port.Name, slicesOfService)
-	t.readyEndpoints = new(int32(len(ready)))
+	t.readyEndpoints, t.endpoints = new(int32(len(ready))), ready
 	if len(ready) == 0 {
 		return t, trouble{v1alpha1.ReasonNoEndpoints, fmt.Sprintf("Service %s has no ready endpoint for port %d", name, port.Port)}
 	}

@@ -15,7 +15,8 @@ type Input struct {
 	Protocol string
 	// Now is the time at which the link is judged. Zero: what depends on it is unknown.
 	Now time.Time
-	// Addresses are the ip:port tuples that sockets to this link name: a Service's virtual address, or the endpoints' own.
+	// Addresses are the ip:port tuples that sockets to this link name: a Service's virtual address, or the endpoints' own (see
+	// SocketsName).
 	Addresses []string
 	// Virtual says that Addresses are a Service's virtual ones, behind which endpoints are chosen.
 	Virtual bool

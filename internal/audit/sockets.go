@@ -39,6 +39,13 @@ func perUse(in Input, judge func(PodObservation, result.Destination, *result.Con
 	})
 }
 
+// SocketsName says whether sockets of an observed pod name one of the addresses.
+func SocketsName(observations []PodObservation, addresses []string) bool {
+	return slices.ContainsFunc(observations, func(o PodObservation) bool {
+		return slices.ContainsFunc(o.Observation.Destinations, func(d result.Destination) bool { return ofLink(d, addresses) })
+	})
+}
+
 // linkConnections are the connections of all observed pods to the link, where observers tell how they are used.
 func linkConnections(in Input) []result.Connections {
 	var all []result.Connections
