@@ -177,6 +177,11 @@ func reuseCases() []ruleCase {
 		{rule: "CP209", name: "a pool that is large for five minutes", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak = 400, 400 }), want: Unknown, message: "not long enough"},
 		{rule: "CP209", name: "a pool that serves its load", in: pooled(func(*result.Connections) {}), want: Pass},
 		{rule: "CP209", name: "ten connections for next to nothing, as HikariCP holds them", in: over("TCP", with(pooled(func(c *result.Connections) { c.BusyPeak = new(0) }), func(in *Input) { in.Observations[0].Observation.UptimeSeconds = 7200 })), want: Pass},
+		{rule: "CP209", name: "a database that each request connects to", in: over("TCP", pooled(func(c *result.Connections) {
+			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere = 10, 40, new(30), 9000, 9000, 8900
+			c.LifetimeSecondsAtMost = &result.Quantiles{P50: 0.05, P99: 0.2}
+			c.SingleExchange, c.ExchangesAtMost = new(int64(0)), &result.Quantiles{P50: 6, P99: 9}
+		})), want: Fail, severity: Warning, message: "it keeps fewer than it needs, or none", cure: "Let the client keep connections in a pool"},
 		{rule: "CP209", name: "a database", in: over("TCP", pooled(func(*result.Connections) {})), want: Pass},
 		{rule: "CP209", name: "not told", in: pooled(func(c *result.Connections) { c.BusyPeak = nil }), want: Unknown},
 		{rule: "CP209", name: "never seen open", in: pooled(func(c *result.Connections) { c.Open, c.OpenPeak, c.BusyPeak = 0, 0, new(0) }), want: NotApplicable},

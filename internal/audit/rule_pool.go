@@ -18,6 +18,7 @@ const poolLookSeconds = 3600
 const (
 	cureLargerPool = iota
 	cureSmallerPool
+	cureAnyPool
 )
 
 func poolSize() Rule {
@@ -30,6 +31,7 @@ func poolSize() Rule {
 		Cures: []string{
 			"Let the pool keep as many idle connections as are busy at once (Go: MaxIdleConnsPerHost, 2 by default, with MaxIdleConns above it; Node.js: maxFreeSockets; Apache HttpClient: setDefaultMaxPerRoute; nginx: keepalive in the upstream block; HikariCP: minimumIdle).",
 			"Bound the pool at about twice what is busy at the peak (Go: MaxConnsPerHost; HikariCP: maximumPoolSize; Apache HttpClient: setMaxTotal), never below: requests beyond it wait, or are refused (Envoy answers 503).",
+			"Let the client keep connections in a pool, as many as are busy at once (HikariCP: minimumIdle; SQLAlchemy: pool_size, max_overflow; Go's database/sql: SetMaxIdleConns, 2 by default; Redis clients: a pool shared by the process). Where each request is a process of its own (PHP), use persistent connections, or a pool beside it (PgBouncer, ProxySQL).",
 		},
 		Source: "Little, Operations Research 9 (1961), L = λW",
 		judge:  judgePoolSize,
@@ -44,11 +46,11 @@ func judgePoolSize(in Input) judgement {
 		if speaksHTTP1(in.Protocol) && judgeSharing(in, o, "").result == Fail {
 			return notApplicable("The client does not reuse connections; CP204 says more.")
 		}
-		return judgePool(o, d.Address, c)
+		return judgePool(in.Protocol, o, d.Address, c)
 	})
 }
 
-func judgePool(o PodObservation, address string, c *result.Connections) judgement {
+func judgePool(protocol string, o PodObservation, address string, c *result.Connections) judgement {
 	switch {
 	case c.OpenPeak == 0 && o.Observation.UptimeSeconds >= timeWaitSeconds:
 		return notApplicable("No connection of an observed pod was open at any look, so there is no pool to size.")
@@ -62,13 +64,17 @@ func judgePool(o PodObservation, address string, c *result.Connections) judgemen
 		"pod": o.Pod, "address": address, "open": strconv.Itoa(c.Open), "openPeak": strconv.Itoa(c.OpenPeak), "busyPeak": strconv.Itoa(*c.BusyPeak),
 		"connectionsPerSecond": figure.Rate(rate),
 	}
-	seen := fmt.Sprintf("Pod %s holds %s connections to %s; at most %s were busy within one second in %s",
-		o.Pod, figure.Count(c.Open), address, figure.Count(*c.BusyPeak), looked(o))
+	seen := fmt.Sprintf("Pod %s holds %s to %s; at most %s were busy within one second in %s",
+		o.Pod, plural(int64(c.Open), "connection"), address, figure.Count(*c.BusyPeak), looked(o))
 	switch {
 	case overflows(c, rate):
 		evidence["lifetimeP50SecondsAtMost"] = fmt.Sprintf("%.3f", c.LifetimeSecondsAtMost.P50)
-		return fail(Warning, fmt.Sprintf("%s. Yet it opened %s a second %s and closed them itself, half of them within %s: its pool keeps fewer than it needs.",
-			seen, figure.Rate(rate), period(o), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6)), evidence, cureLargerPool)
+		keeps, cure := "its pool keeps fewer than it needs", cureLargerPool
+		if !speaksHTTP1(protocol) { // where requests cannot be counted, a client without a pool looks the same
+			keeps, cure = "it keeps fewer than it needs, or none", cureAnyPool
+		}
+		return fail(Warning, fmt.Sprintf("%s. Yet it opens %s a second and closes them itself, half of them within %s: %s.",
+			seen, figure.Rate(rate), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6), keeps), evidence, cure)
 	case float64(c.Open) <= poolLimit(*c.BusyPeak):
 		return pass(seen+".", evidence)
 	case o.Observation.UptimeSeconds < poolLookSeconds:
