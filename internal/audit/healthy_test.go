@@ -128,6 +128,20 @@ func kinds() map[string]Input {
 		"HTTPS to an API that is seldom asked": patient(of(protocolHTTPS, func(c *result.Connections) {
 			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 2, 2, new(1), 80, 78, 78, new(int64(0))
 		})),
+		"a pool of 90 seconds behind an NLB with TLS": silently(of(protocolHTTPS, func(c *result.Connections) {
+			c.IdleSeconds = &result.Quantiles{P50: 8, P99: 88}
+		}), cutting(result.CutRST, 349.9, 350, new(false))),
+		"Go's keepalive behind IPVS, which no probe had the time to try": silently(of("TCP", func(c *result.Connections) {
+			c.IdleSeconds = &result.Quantiles{P50: 8, P99: 280}
+		}), cutting(result.CutRST, 855, 945, nil)),
+		"a client's own keepalive behind IPVS": silently(everyPod(of("TCP", func(c *result.Connections) {
+			c.IdleSeconds = &result.Quantiles{P50: 300, P99: 2400}
+		}), func(o *PodObservation) { o.Observation.UptimeSeconds = 90_000 }), cutting(result.CutRST, 855, 945, nil)),
+		"nginx, which ends connections with their 1,000th request": silently(everyPod(of(protocolHTTP, func(c *result.Connections) {
+			c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere = 10, 10, new(10), 400, 390, 5
+			c.LifetimeSecondsAtMost, c.ExchangesAtMost = &result.Quantiles{P50: 101, P99: 120}, &result.Quantiles{P50: 1001, P99: 1010}
+			c.IdleSeconds = &result.Quantiles{P50: 0.05, P99: 0.4}
+		}), func(o *PodObservation) { o.Observation.UptimeSeconds = 4000 }), new(cutAfter(74.9, 75, result.CutFIN))),
 		"nobody is to look":           silently(unasked, survived(1000)),
 		"the server's side alone":     silently(server, survived(1000)),
 		"a pool of nginx's upstreams": silently(healthy(protocolHTTP), new(cutAfter(74.9, 75, result.CutFIN))),

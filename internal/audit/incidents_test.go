@@ -111,6 +111,31 @@ func incidents() []incident {
 				d.PortsInUse, d.PortsInUsePeak, d.TimeWait = 28_232, 28_232, 180
 			}
 		}, want: []string{"CP401", "CP405", "CP412"}, cure: "Hold fewer connections open"},
+		{name: "istio/istio#24387, #25106, #43233: a sidecar ends a database's connections after an hour", protocol: "TCP", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutFIN, 3599.9, 3600, new(false)) })
+			everyPool(in, 0.01, func(c *result.Connections) {
+				c.Open, c.OpenPeak, c.BusyPeak, c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 8, 8, new(1), 30, 28, 0, new(int64(0))
+				c.LifetimeSecondsAtMost, c.IdleSeconds = &result.Quantiles{P50: 3605, P99: 9000}, &result.Quantiles{P50: 900, P99: 3400}
+			})
+			for i := range in.Observations {
+				in.Observations[i].Observation.UptimeSeconds = 40_000
+			}
+		}, want: []string{"CP205", "CP502"}, cure: "Let the pool end or use idle connections sooner"},
+		{name: "a pool that hands out what a server of 5 s has closed", change: func(in *Input) {
+			everyProbe(in, func(m *result.Measurements) { m.Idle = new(cutAfter(4.9, 5, result.CutFIN)) })
+			everyPool(in, 0.1, func(c *result.Connections) {
+				c.Open, c.CloseWait, c.CloseWaitOldestSeconds, c.Opened, c.Closed, c.ClosedHere = 10, 9, new(340.0), 30, 28, 1
+				c.LifetimeSecondsAtMost, c.IdleSeconds = &result.Quantiles{P50: 95, P99: 400}, &result.Quantiles{P50: 2, P99: 3}
+			})
+		}, want: []string{"CP205", "CP801"}, cure: "Raise the server's idle time above the client's"},
+		{name: "a certificate that has expired", protocol: protocolHTTPS, change: func(in *Input) {
+			for i := range in.Probes {
+				for _, f := range result.Fields() {
+					f.Conclude(&in.Probes[i].Result.Measurements, result.Meta{Outcome: result.Failed, Cause: "TLS handshake"})
+				}
+				in.Probes[i].Result.Measurements.Handshake.TLS = &result.TLS{CertificateBegins: "2026-08-01T00:00:00Z", CertificateExpires: "2026-10-30T00:00:00Z"}
+			}
+		}, want: []string{"CP110"}, cure: "Look at the renewal"},
 		{name: "kubernetes/kubernetes#80298, #71358: IPVS forgets after 900 s", protocol: "TCP", change: func(in *Input) {
 			everyProbe(in, func(m *result.Measurements) { m.Idle = cutting(result.CutRST, 855, 945, new(true)) })
 			everyPool(in, 0.1, func(c *result.Connections) {
