@@ -95,7 +95,7 @@ func lostQueries() Rule {
 		Category: CategorySetup, Severity: Warning, Needs: []string{needDNS},
 		AppliesNot: "Targets that are addresses, and policies that do not ask for the measurement dns.",
 		Why: "A resolver that gets no answer waits for 5 seconds before it asks again, so that one lost datagram makes a request take 5 seconds. " +
-			"On nodes with address translation the usual cause is a race in conntrack, when the queries for IPv4 and IPv6 leave by one socket at the same time.",
+			"On nodes with address translation the best known cause is a race in conntrack, when the queries for IPv4 and IPv6 leave by one socket at the same time.",
 		Cures: []string{
 			"Run NodeLocal DNSCache, which keeps translation out of the way and asks the cluster's DNS over TCP; until then set the options single-request-reopen (glibc) or use-vc in the pod's dnsConfig.",
 			"Look at the DNS servers (CoreDNS: its own errors, CPU throttling, too few replicas) and at conntrack -S (insert_failed).",
