@@ -13,6 +13,7 @@ func timeWaitHolder() Rule {
 	return Rule{
 		ID: "CP404", Title: "The client takes TIME_WAIT from a server that would hold it",
 		Category: CategoryPorts, Severity: Info, Needs: []string{needReuse, needObserver},
+		Helps:      []string{needIdentity},
 		AppliesNot: "Links that are not HTTP/1, policies without `from` or that do not ask for the measurement reuse, targets on loopback, and links on which no connection ended.",
 		Why: "The end that closes first holds TIME_WAIT for a minute. At a client each one holds a local port towards the destination, at a server none. " +
 			"Where the server ends every connection anyway, a client that closes before it pays for that with its ports and gains nothing.",
@@ -56,6 +57,10 @@ func judgeTimeWaitHolder(in Input) judgement {
 			return pass(seen+"; for the others the server holds TIME_WAIT, or nobody does.", evidence)
 		case !serverCloses:
 			return pass(fmt.Sprintf("%s, as the end does that has no more use for one. So it holds TIME_WAIT, %s at the moment; CP401 says whether ports are short, and as long as they are not it does no harm.",
+				seen, figure.Count(d.TimeWait)), evidence)
+		}
+		if translated := isTranslated(in); translated != nil && *translated {
+			return pass(fmt.Sprintf("%s, which leaves it %s in TIME_WAIT. The source address is translated on the path, where that is better: a port that another connection is given too early would meet TIME_WAIT at the server (CP102).",
 				seen, figure.Count(d.TimeWait)), evidence)
 		}
 		return fail(Info, fmt.Sprintf("%s, which leaves it %s in TIME_WAIT, each with a local port. The server ends every connection after its response anyway and would hold them.",
