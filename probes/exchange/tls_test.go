@@ -155,7 +155,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		}, "in the middle of the handshake", nil},
 		"old version only": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok)
-		}, "protocol version", &result.TLS{Version: result.TLSOlder}},
+		}, "no version of TLS from 1.2 on", &result.TLS{Version: result.TLSOlder}},
 		"answers in an old version": {func(t *testing.T) net.Listener {
 			listener := plainListener(t)
 			nstest.Serve(t, listener, func(connection net.Conn) {
@@ -164,7 +164,7 @@ func TestHandshakesThatFail(t *testing.T) {
 				_, _ = io.Copy(io.Discard, connection)
 			})
 			return listener
-		}, "protocol version", &result.TLS{Version: result.TLSOlder}},
+		}, "no version of TLS from 1.2 on", &result.TLS{Version: result.TLSOlder}},
 		"wants a certificate": {func(t *testing.T) net.Listener {
 			return answering(t, &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12, MinVersion: tls.VersionTLS12}, ok)
 		}, "TLS handshake", nil},
@@ -193,7 +193,9 @@ func TestHandshakesThatFail(t *testing.T) {
 func TestACertificateThatIsNotNeeded(t *testing.T) {
 	a, other := newAuthority(t), newAuthority(t)
 	chain := a.server(t, nil)
-	old := other.server(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour) })
+	old := other.server(t, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	})
 	chain.Certificate = append(chain.Certificate, old.Certificate[0])
 	h := handshake.Measure(t.Context(), peer(t, answering(t, &tls.Config{Certificates: []tls.Certificate{chain}}, ok), a.trust()), handshake.Options{})
 	if h.Outcome != result.Measured || h.TLS == nil {

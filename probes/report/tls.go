@@ -3,6 +3,9 @@ package report
 import "github.com/connpolicy/connpolicy/probes/result"
 
 func (t *text) tls(s result.TLS) {
+	if s.Version == "" || s.Version == result.TLSOlder {
+		return // no handshake was finished, and its cause says what is shown here of the server
+	}
 	alpn := "no protocol agreed on"
 	if s.ALPN != "" {
 		alpn = "for " + s.ALPN
