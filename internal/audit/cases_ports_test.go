@@ -88,7 +88,7 @@ func portCases() []ruleCase {
 		}), want: Fail, severity: Error, message: "where connections are bound before they connect", cure: "Reuse connections"},
 		// istio#44008: the sidecar binds to 127.0.0.6 and connects to its own pod's address: one tuple for all of its clients.
 		{rule: "CP401", name: "a sidecar's passthrough", in: with(http(), func(in *Input) { in.Observations = seen(passthrough(pod("a", 12, 2, 0.13), 28232, 27950)) }),
-			want: Fail, severity: Error, message: "Pod a held 28,232 of 28,232 local ports (100 %) towards 198.18.1.9:9000, 27,950 of them in TIME_WAIT", cure: "Let the clients keep their connections, for the sidecar opens one for each"},
+			want: Fail, severity: Error, message: "Pod a held 28,232 of 28,232 local ports (100 %) towards 198.18.1.9:9000, 27,950 of them in TIME_WAIT", cure: "Let the clients keep their connections, since the sidecar opens one for each"},
 		{rule: "CP401", name: "a sidecar's passthrough, as connect() leaves it", in: with(http(), func(in *Input) { in.Observations = seen(passthrough(pod("a", 12, 2, 0.13), 14116, 14000)) }), want: Pass},
 		{rule: "CP401", name: "a sidecar's passthrough is the link", in: with(http(), func(in *Input) {
 			in.Observations, in.Addresses = seen(towards("198.18.1.9:8080", pod("a", 28232, 27950, 466))), []string{"198.18.1.9:8080"}

@@ -64,6 +64,12 @@ func reuseCases() []ruleCase {
 		{rule: "CP204", name: "TLS makes every connection look shared, so lifetimes decide", in: over(protocolHTTPS, with(http(probe(reuseOf(60))), func(in *Input) {
 			in.Observations = seen(using(pod("a", 28100, 28096, 470), func(c *result.Connections) { c.SingleExchange = new(int64(0)) }))
 		})), want: Fail, severity: Warning, message: "closes them itself"},
+		{rule: "CP204", name: "over TLS, closed by the server on request, as of Node.js before 19", in: over(protocolHTTPS, with(http(probe(reuseOf(60))), func(in *Input) {
+			in.Observations = seen(leavingNothing(using(pod("a", 4, 0, 50), func(c *result.Connections) {
+				c.Open, c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 4, 15_000, 15_000, 20, new(int64(0))
+				c.LifetimeSecondsAtMost, c.ExchangesAtMost = &result.Quantiles{P50: 0.1, P99: 0.4}, &result.Quantiles{P50: 4, P99: 5}
+			})))
+		})), want: Fail, severity: Warning, message: "The server closed 14,980 of 15,000 first, as it does where the client asks for it.", cure: "Stop the client from asking for the close"},
 		{rule: "CP204", name: "connections live for a minute", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 600, 300, 5)) }),
 			want: Pass, message: "live for 60 s"},
 		{rule: "CP204", name: "rarely opened", in: with(http(probe(reuseOf(60))), func(in *Input) { in.Observations = seen(pod("a", 10, 10, 0.2)) }), want: Pass},

@@ -103,7 +103,7 @@ func incidents() []incident {
 			for i, o := range in.Observations {
 				in.Observations[i] = passthrough(o, 28_232, 27_950)
 			}
-		}, want: []string{"CP401"}, cure: "Let the clients keep their connections, for the sidecar opens one for each of theirs"},
+		}, want: []string{"CP401"}, cure: "Let the clients keep their connections, since the sidecar opens one for each of theirs"},
 		{name: "a pool without a bound: 28,232 ports to one address", change: func(in *Input) {
 			everyPool(in, 3, func(c *result.Connections) { c.Open, c.OpenPeak = 28_050, 28_052 })
 			for i := range in.Observations {

@@ -65,12 +65,35 @@ func judgeClientDoesNotReuse(in Input) judgement {
 // by how many its connections carried, where that can be told, else by how long they lived.
 func judgeSharing(in Input, o PodObservation, answers string) judgement {
 	// A TLS handshake looks like a request and its answer.
-	if e, known := endedOf(o, in.Addresses); known && in.Protocol == protocolHTTP {
+	e, known := endedOf(o, in.Addresses)
+	if known && in.Protocol == protocolHTTP {
 		if j, told := judgeRequestsCarried(o, e, poolOverflows(o, in.Addresses), answers); told {
 			return j
 		}
 	}
-	return judgeLifetime(o, in.Addresses, answers)
+	j := judgeLifetime(o, in.Addresses, answers)
+	if known && j.result == Unknown && e.openedPerSecond >= rarelyPerSecond && provenAbove(e.closed-e.closedHere, e.closed, majority) && shortLived(o, in.Addresses) {
+		return fail(Warning, fmt.Sprintf("Pod %s opens %s connections a second, and half of those that ended had lived for %d seconds at the most, although the server answers %s on one connection. The server closed %s of %s first, as it does where the client asks for it.",
+			o.Pod, figure.Rate(e.openedPerSecond), shortLivedSeconds+lookSeconds, answers, figure.Count(int(e.closed-e.closedHere)), figure.Count(int(e.closed))),
+			map[string]string{"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10), "closedHere": strconv.FormatInt(e.closedHere, 10)}, cureClientAsksToClose)
+	}
+	return j
+}
+
+// shortLived says that half of a pod's connections to each address of the link lived for less than a second, by looks that are a
+// second apart.
+func shortLived(o PodObservation, addresses []string) bool {
+	known := false
+	for _, d := range o.Observation.Destinations {
+		if !ofLink(d, addresses) || d.Connections == nil || d.Connections.Closed == 0 {
+			continue
+		}
+		if l := d.Connections.LifetimeSecondsAtMost; l == nil || l.P50 >= shortLivedSeconds+lookSeconds {
+			return false
+		}
+		known = true
+	}
+	return known
 }
 
 // ended are the connections of a pod to a link that ended in the time that was counted.

@@ -31,7 +31,7 @@ func portHeadroom() Rule {
 		Cures: []string{
 			"Reuse connections, with a pool and keep-alive. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts; or spread the connections over more pods or addresses.",
 			"Hold fewer connections open: look for a pool without a bound, or for connections that are never closed. Until then, widen the range: tuning.mode Recommend or Apply with the knob ephemeralPorts.",
-			"Let the clients keep their connections, for the sidecar opens one for each of theirs. Until then, widen net.ipv4.ip_local_port_range in the pod's securityContext.sysctls, take a port with short connections out of the sidecar (Istio: annotation traffic.sidecar.istio.io/excludeInboundPorts), or spread the load over more pods.",
+			"Let the clients keep their connections, since the sidecar opens one for each of theirs. Until then, widen net.ipv4.ip_local_port_range in the pod's securityContext.sysctls, take a port with short connections out of the sidecar (Istio: annotation traffic.sidecar.istio.io/excludeInboundPorts), or spread the load over more pods.",
 		},
 		Source: "net/ipv4/inet_hashtables.c, __inet_hash_connect (one parity first); include/net/tcp.h, TCP_TIMEWAIT_LEN; istio/istio#44008; measured on Linux 6.18",
 		judge:  judgePortHeadroom,
