@@ -106,8 +106,11 @@ func (l *Linter) policy(policy *v1alpha1.ConnectionPolicy) []string {
 func neverRead(policy *v1alpha1.ConnectionPolicy, reads []string) []string {
 	var messages []string
 	asked, pods := policy.Spec.Probe.Measurements, policy.Spec.Observe.Pods
+	if slices.Contains(reads, "backlog") {
+		messages = append(messages, "it reads backlog, which probes measure by hand alone")
+	}
 	for _, f := range result.Fields() {
-		if len(asked) > 0 && slices.Contains(reads, f.Name) && !slices.Contains(asked, v1alpha1.MeasurementName(f.Name)) {
+		if f.Name != "backlog" && len(asked) > 0 && slices.Contains(reads, f.Name) && !slices.Contains(asked, v1alpha1.MeasurementName(f.Name)) {
 			messages = append(messages, fmt.Sprintf("it reads %s, which spec.probe.measurements does not name", f.Name))
 		}
 	}
