@@ -53,9 +53,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 	s.awaitSilence(in.Probes, l)
 	for _, o := range s.observed {
 		if o.seen.observation != nil {
-			in.Observations = append(in.Observations, audit.PodObservation{
-				Pod: o.pod.Name, Node: o.pod.Spec.NodeName, IPs: podIPs(o.pod), Stamp: stamp(o.pod), Observation: *o.seen.observation,
-			})
+			in.Observations = append(in.Observations, podObservation(o))
 		}
 	}
 	if s.policy.Spec.Audit != nil {
@@ -70,7 +68,7 @@ func auditInput(s *scope, l *link, vantages []v1alpha1.Vantage) (audit.Input, er
 // findings come and go with what happens now; beside it what it counted since it began.
 func podObservation(o observed) audit.PodObservation {
 	judged := audit.PodObservation{
-		Pod: o.pod.Name, Node: o.pod.Spec.NodeName, Stamp: stamp(o.pod), Observation: *o.seen.observation,
+		Pod: o.pod.Name, Node: o.pod.Spec.NodeName, IPs: podIPs(o.pod), Stamp: stamp(o.pod), Observation: *o.seen.observation,
 	}
 	if o.seen.recent != nil {
 		judged.Observation, judged.Totals = *o.seen.recent, o.seen.observation

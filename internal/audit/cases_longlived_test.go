@@ -144,7 +144,7 @@ func longLivedCases() []ruleCase {
 		{rule: "CP503", name: "sockets were not listed", in: observing(http(), unlisted(keeping(asItIs))), want: Unknown},
 
 		{rule: "CP504", name: "peers are gone again and again", in: observing(http(), set(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0}), sysctlRetries2, "15")),
-			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
+			want: Fail, severity: Warning, message: "Pod a gave up 40 of 900 connections since the observer began to look 5 minutes ago, to and from anywhere, because the peer did not answer. One with a request under way waits 15 minutes or more with tcp_retries2 = 15"},
 		{rule: "CP504", name: "the path forgets connections, which is another rule's", in: observing(idling(cutting(result.CutBlackHole, 228, 252, new(true))), counting(unarmed(500), map[string]int64{"TcpExt.TCPAbortOnTimeout": 40, "Tcp.ActiveOpens": 900, "Tcp.PassiveOpens": 0})),
 			want: Fail, severity: Info, message: "CP501 or CP502 says after how much silence"},
 		{rule: "CP504", name: "one of few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"TcpExt.TCPAbortOnTimeout": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info, message: "by default"},

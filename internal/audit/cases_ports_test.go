@@ -135,7 +135,7 @@ func portCases() []ruleCase {
 		{rule: "CP402", name: "no workload", in: with(http(), func(in *Input) { in.ServerOnly = true }), want: NotApplicable},
 
 		{rule: "CP404", name: "the server would close", in: observing(http(probe(closed(result.CloseAnnounced))), waiting(580, keeping(func(c *result.Connections) { c.Closed, c.ClosedHere = 900, 870 }))),
-			want: Fail, severity: Info, message: "Pod a closed 870 of 900 connections to 198.18.96.7:80 first"},
+			want: Fail, severity: Info, message: "Pod a was the first to close 870 of 900 connections to 198.18.96.7:80 since the observer began to look 5 minutes ago"},
 		{rule: "CP404", name: "the server would close, behind address translation", in: observing(http(probe(closed(result.CloseAnnounced), translated())), waiting(580, keeping(func(c *result.Connections) { c.Closed, c.ClosedHere = 900, 870 }))),
 			want: Pass, message: "translated on the path, where that is better"},
 		{rule: "CP404", name: "the server closes", in: observing(http(probe(closed(result.CloseAnnounced))), waiting(4, keeping(asItIs))), want: Pass, message: "the server holds TIME_WAIT"},

@@ -52,7 +52,7 @@ func recentCases() []ruleCase {
 			want: NotApplicable, message: "No observed pod opened a connection in the last 65 minutes."},
 		{rule: "CP104", name: "the queue was full in another week", in: with(http(), func(in *Input) {
 			in.Observations = seen(lately(serving(keeping(asItIs), "0.0.0.0:80", 0, 128), inTotal(map[string]int64{counterListenOverflows: 31_000})))
-		}), want: Pass, message: "0 connections found a listen queue of pod a full in the last 65 minutes."},
+		}), want: Pass, message: "No connection found a listen queue of pod a full in the last 65 minutes."},
 
 		// The rate is of the time that was counted, not of the time that the observer looked.
 		{rule: "CP204", name: "it throws connections away since an hour", in: reusing(lately(keeping(func(c *result.Connections) {
@@ -78,7 +78,7 @@ func recentCases() []ruleCase {
 		}), want: Fail, severity: Warning, message: "since no queue of a listener was full"},
 
 		// A keepalive packet in two hours is none in the last one.
-		{rule: "CP501", name: "keepalive spoke before the hour", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), lately(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPKeepAlive": 0}), inTotal(map[string]int64{"TcpExt.TCPKeepAlive": 12}))),
+		{rule: "CP501", name: "keepalive spoke before the hour", in: observing(idling(cutting(result.CutRST, 333, 367, new(true))), lately(counting(silentFor(360), map[string]int64{"TcpExt.TCPKeepAlive": 0}), inTotal(map[string]int64{"TcpExt.TCPKeepAlive": 12}))),
 			want: Unknown, message: "a time of its own"},
 		{rule: "CP501", name: "unharmed in ten days of long silence", in: over("TCP", observing(idling(cutting(result.CutFIN, 57, 60, new(false))), lately(counting(unarmed(7000), quiet), asBefore))),
 			want: Pass, message: "none of its pods' connections was reset or given up in 10 days"},

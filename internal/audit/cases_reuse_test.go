@@ -116,7 +116,7 @@ func reuseCases() []ruleCase {
 		}), want: Pass, message: "idle for at most 2 s"},
 		{rule: "CP205", name: "the server ends what is in use", in: chain(cutAfter(74.9, 75, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 12, &result.Quantiles{P50: 301, P99: 340}, &result.Quantiles{P50: 0.1, P99: 2}
-		}), want: Fail, severity: Info, message: "it ended 388 of the 400 connections of pod a, more than can have been idle for so long"},
+		}), want: Fail, severity: Info, message: "it ended 388 of the 400 connections of pod a that ended since the observer began to look 5 minutes ago, more than can have been idle for so long"},
 		{rule: "CP205", name: "the server ends some", in: chain(cutAfter(59.9, 60, result.CutFIN), func(c *result.Connections) {
 			c.Closed, c.ClosedHere, c.LifetimeSecondsAtMost, c.IdleSeconds = 400, 320, &result.Quantiles{P50: 75, P99: 900}, &result.Quantiles{P50: 21, P99: 58.5}
 		}), want: Unknown, message: "It ended 80 of the 400 connections"},

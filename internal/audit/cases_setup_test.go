@@ -105,7 +105,7 @@ func setupCases() []ruleCase {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:4143", 31, 128))
 			in.Observations[0].Observation.Sysctls[sysctlSomaxconn] = "4096"
 			in.Observations[0].Observation.CounterChanges[counterPassiveOpens] = 900
-		}), want: Fail, severity: Error, message: "31 times a connection found a listen queue of pod a full since the observer began to look. It accepted 900. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
+		}), want: Fail, severity: Error, message: "31 times a connection found a listen queue of pod a full since the observer began to look 5 minutes ago. It accepted 900. The fullest is 0.0.0.0:4143, which holds 128 and had 129 waiting at a look. The application asked"},
 		{rule: "CP104", name: "since the pod was made", in: with(http(), func(in *Input) {
 			in.Observations = seen(serving(pod("a", 0, 0, 0), "0.0.0.0:80", 31, 128))
 			o := &in.Observations[0].Observation

@@ -108,15 +108,15 @@ func judgeClientIdle(in Input, p ProbeResult, idle *result.Idle) judgement {
 			seen, client.pod, figure.Microseconds(client.p99Seconds*1e6), limit), evidence, cure)
 	case client.endedInUse(cut) && client.closedByPeerBeyond(majority, cut) && !endedByCount(in, p, client):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
-		return fail(Info, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s, more than can have been idle for so long: by their age or their number of requests too.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod), evidence, cure)
+		return fail(Info, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s that ended %s, more than can have been idle for so long: by their age or their number of requests too.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period), evidence, cure)
 	case !client.endedInUse(cut) && client.closedByPeerBeyond(majority, cut):
 		evidence["closed"], evidence["closedByPeer"] = strconv.FormatInt(client.closed, 10), strconv.FormatInt(client.closedByPeer, 10)
-		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s. To be safe the client has to let go first, by %.1f s.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, limit), evidence, cure)
+		return fail(Warning, fmt.Sprintf("%s, and it ended %s of the %s connections of pod %s that ended %s. To be safe the client has to let go first, by %.1f s.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period, limit), evidence, cure)
 	case !client.endedInUse(cut) && client.closedByPeerBeyond(amortisedPercent/100.0, cut):
-		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s, and whether it did so because they were idle cannot be told.",
-			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod))
+		return unknown(fmt.Sprintf("%s. It ended %s of the %s connections of pod %s that ended %s, and whether it did so because they were idle cannot be told.",
+			seen, figure.Count(int(client.closedByPeer)), figure.Count(int(client.closed)), client.pod, client.period))
 	case !client.enough:
 		return unknown(fmt.Sprintf("%s. Too few connections of the workload were seen for long enough to tell for how long it keeps idle ones.", seen))
 	}
@@ -334,7 +334,7 @@ type clientIdle struct {
 	closed, closedByPeer  int64
 	period                string
 	lifetimeSecondsAtMost float64
-	// closedByPeerPerSecond is over the time that the observer looked, open how many of pod's connections are.
+	// closedByPeerPerSecond is over the time that was counted, open how many of pod's connections are.
 	closedByPeerPerSecond float64
 	open                  int
 	// exchanges is the median of how many requests they can have carried. 0: not known.
@@ -368,8 +368,8 @@ func clientIdleOf(in Input) (clientIdle, bool) {
 				if c.ExchangesAtMost != nil {
 					client.exchanges = c.ExchangesAtMost.P50
 				}
-				if uptime := o.Observation.UptimeSeconds; uptime > 0 {
-					client.closedByPeerPerSecond = float64(client.closedByPeer) / uptime
+				if counted := countedSeconds(o); counted > 0 {
+					client.closedByPeerPerSecond = float64(client.closedByPeer) / counted
 				}
 			}
 			known = true

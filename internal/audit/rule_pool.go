@@ -73,8 +73,8 @@ func judgePool(protocol string, o PodObservation, address string, c *result.Conn
 		if !speaksHTTP1(protocol) { // where requests cannot be counted, a client without a pool looks the same
 			keeps, cure = "it keeps fewer than it needs, or none", cureAnyPool
 		}
-		return fail(Warning, fmt.Sprintf("%s. Yet it opens %s a second and closes them itself, half of them within %s: %s.",
-			seen, figure.Rate(rate), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6), keeps), evidence, cure)
+		return fail(Warning, fmt.Sprintf("%s. Yet it opened %s a second %s and closed them itself, half of them within %s: %s.",
+			seen, figure.Rate(rate), period(o), figure.Microseconds(c.LifetimeSecondsAtMost.P50*1e6), keeps), evidence, cure)
 	case float64(c.Open) <= poolLimit(*c.BusyPeak):
 		return pass(seen+".", evidence)
 	case o.Observation.UptimeSeconds < poolLookSeconds:
