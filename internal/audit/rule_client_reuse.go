@@ -73,8 +73,8 @@ func judgeSharing(in Input, o PodObservation, answers string) judgement {
 	}
 	j := judgeLifetime(o, in.Addresses, answers)
 	if known && j.result == Unknown && e.openedPerSecond >= rarelyPerSecond && provenAbove(e.closed-e.closedHere, e.closed, majority) && shortLived(o, in.Addresses) {
-		return fail(Warning, fmt.Sprintf("Pod %s opens %s connections a second, and half of those that ended had lived for %d seconds at the most, although the server answers %s on one connection. The server closed %s of %s first, as it does where the client asks for it.",
-			o.Pod, figure.Rate(e.openedPerSecond), shortLivedSeconds+lookSeconds, answers, figure.Count(int(e.closed-e.closedHere)), figure.Count(int(e.closed))),
+		return fail(Warning, fmt.Sprintf("Pod %s opened %s connections a second %s, and half of those that ended had lived for %d seconds at the most, although the server answers %s on one connection. The server closed %s of %s first, as it does where the client asks for it.",
+			o.Pod, figure.Rate(e.openedPerSecond), period(o), shortLivedSeconds+lookSeconds, answers, figure.Count(int(e.closed-e.closedHere)), figure.Count(int(e.closed))),
 			map[string]string{"pod": o.Pod, "connectionsPerSecond": figure.Rate(e.openedPerSecond), "closed": strconv.FormatInt(e.closed, 10), "closedHere": strconv.FormatInt(e.closedHere, 10)}, cureClientAsksToClose)
 	}
 	return j
