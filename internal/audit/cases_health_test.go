@@ -39,6 +39,8 @@ func healthCases() []ruleCase {
 		{rule: "CP801", name: "addresses are not known", in: with(observing(http(), keeping(asItIs)), func(in *Input) { in.Addresses = nil }), want: Unknown},
 		{rule: "CP801", name: "no connection to the link", in: observing(http(), elsewhere(keeping(asItIs))), want: NotApplicable},
 
+		{rule: "CP802", name: "their SYNs are dropped, which is another rule's", in: observing(http(probe(handshakeOf(10, 3))), keeping(func(c *result.Connections) { c.Opened, c.Failed = 400, 40 })),
+			want: Fail, severity: Info, message: "CP102 says where SYNs to this link are dropped."},
 		{rule: "CP802", name: "one in twenty", in: observing(http(), keeping(func(c *result.Connections) { c.Opened, c.Failed = 400, 20 })),
 			want: Fail, severity: Warning, message: "20 of 400 connections that pod a began to 198.18.96.7:80 since the observer began to look 5 minutes ago were never established"},
 		{rule: "CP802", name: "none", in: observing(http(), keeping(asItIs)), want: Pass},

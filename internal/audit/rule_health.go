@@ -81,6 +81,9 @@ func judgeFailedConnects(in Input) judgement {
 		seen := fmt.Sprintf("%s of %s that pod %s began to %s %s were never established", figure.Count(int(c.Failed)), plural(c.Opened, "connection"), o.Pod, d.Address, period(o))
 		switch rarityOf(c.Failed, c.Opened) {
 		case common:
+			if syn := judgeDroppedSYN(in); syn.result == Fail && syn.severity == Warning { // one warning for one cause
+				return fail(Info, seen+". CP102 says where SYNs to this link are dropped.", evidence, 0)
+			}
 			return fail(Warning, seen+".", evidence, 0)
 		case tooFewTrials:
 			return fail(Info, seen+", too few to tell whether more than one in a hundred fail.", evidence, 0)
