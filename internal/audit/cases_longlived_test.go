@@ -129,7 +129,7 @@ func longLivedCases() []ruleCase {
 		{rule: "CP502", name: "a server of HTTP closes in order", in: observing(idling(cutting(result.CutFIN, 74.9, 75, new(false))), keeping(asItIs)), want: Pass},
 		{rule: "CP502", name: "only connections that never spoke", in: with(observing(idling(cutting(result.CutFIN, 9.9, 10, new(false))), keeping(asItIs)), func(in *Input) { in.Protocol = "TCP" }), want: Pass},
 		{rule: "CP502", name: "nothing is cut", in: idling(survived(1000)), want: NotApplicable, message: "CP501"},
-		{rule: "CP502", name: "no time for keepalive", in: idling(cutting(result.CutRST, 333, 367, nil)), want: Unknown},
+		{rule: "CP502", name: "no time for keepalive", in: idling(cutting(result.CutRST, 333, 367, nil)), want: Unknown, message: "Raise probe.limits.idleSeconds to 900."},
 		{rule: "CP502", name: "not watched", in: idling(&result.Idle{Meta: measured()}), want: Unknown},
 		{rule: "CP502", name: "not asked for", in: http(probe()), want: NotApplicable},
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -343,7 +344,7 @@ func judgeUselessKeepalive(in Input) judgement {
 		case cut && i.KeepaliveHelps == nil && livesOn(in, i):
 			return pass(fmt.Sprintf("Connections silent for %s are %s. Whether keepalive prevents it was not found out, but the workload's live on.", between(atLeast, atMost), howCut(i.How)), cutEvidence(i))
 		case !cut || i.KeepaliveHelps == nil:
-			return unknown("Idle connections are cut; whether keepalive prevents it was not found out, for lack of time. Raise probe.limits.idleSeconds.")
+			return unknown("Idle connections are cut; whether keepalive prevents it was not found out, for lack of time. Raise probe.limits.idleSeconds" + enoughFor(atMost) + ".")
 		case *i.KeepaliveHelps:
 			return pass(fmt.Sprintf("Keepalive at a third of the cut-off (%s) kept connections alive.", between(atLeast, atMost)), cutEvidence(i))
 		}
@@ -353,6 +354,22 @@ func judgeUselessKeepalive(in Input) judgement {
 		}
 		return judgeCutAnyway(in, i, seen+likeHop(atLeast, atMost))
 	})
+}
+
+// bothRounds is for how many cut-offs' time the probe has to wait to try keepalive: one to find the cut-off, and a quarter more
+// than another to see whether something outlives it (package idle); the rest is for the answers.
+const bothRounds = 2.3
+
+// mostIdleSeconds is the highest that probe.limits.idleSeconds may be.
+const mostIdleSeconds = 7200
+
+// enoughFor says to how many seconds the limit has to be raised. Empty: that is not known, or more than it may be.
+func enoughFor(cutSeconds float64) string {
+	enough := math.Ceil(bothRounds*cutSeconds/100) * 100
+	if cutSeconds == 0 || enough > mostIdleSeconds {
+		return ""
+	}
+	return " to " + figure.Count(int(enough))
 }
 
 // livesOn says whether the workload's connections are not silent for long enough to be cut, or have lived through it.
