@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // ConnectionReport is what was seen on one link of a policy, and how it was judged. It is written by the operator alone,
@@ -58,16 +59,19 @@ type ConnectionReportSpec struct {
 	LinkName string `json:"linkName"`
 }
 
-// ConnectionReportStatus is what was seen on a link.
+// ConnectionReportStatus is what was seen on a link. Only the operator writes it, and each of its fields as a whole: none is
+// split further in the object's managed fields, which would take from the room that there is for what was seen.
 type ConnectionReportStatus struct {
 	// observedTime is when what stands here was seen.
 	// +optional
 	ObservedTime *metav1.Time `json:"observedTime,omitempty"`
 	// source is the workload that opens the connections. Absent where the policy names none.
 	// +optional
+	// +structType=atomic
 	Source *WorkloadReference `json:"source,omitempty"`
 	// target is what was measured.
 	// +optional
+	// +structType=atomic
 	Target *ReportTarget `json:"target,omitempty"`
 	// vantages are the probe pods of the last run and what each found.
 	// +optional
@@ -81,38 +85,57 @@ type ConnectionReportStatus struct {
 	Observers []ObserverReading `json:"observers,omitempty"`
 	// keyFigures are the figures that the history keeps.
 	// +optional
+	// +structType=atomic
 	KeyFigures *KeyFigures `json:"keyFigures,omitempty"`
 	// delta says which key figures moved significantly since the entry of the history before. Absent: none did.
 	// +optional
+	// +structType=atomic
 	Delta *FiguresDelta `json:"delta,omitempty"`
 	// spread says of figures that several vantages know how far they lie apart, and which node differs from the others.
 	// +optional
-	// +listType=map
-	// +listMapKey=name
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	Spread []FigureSpread `json:"spread,omitempty"`
 	// path are facts of the path and of the places that it was seen from, merged.
 	// +optional
+	// +structType=atomic
 	Path *PathFacts `json:"path,omitempty"`
 	// findings counts the verdicts that are fail.
 	// +optional
+	// +structType=atomic
 	Findings *FindingCount `json:"findings,omitempty"`
 	// worstFinding is the message of the gravest finding.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	WorstFinding string `json:"worstFinding,omitempty"`
-	// verdicts are the judgements of the rules, one a rule. Where room is short, those that are met keep their rule and
-	// result alone. Only the operator writes them, and as a whole: listed by rule, each of their fields would stand in the
-	// object's managed fields once more.
+	// verdicts are the judgements of the rules, one a rule, but for those of which passed, unknown and notApplicable say all
+	// that there is room for.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	Verdicts []Verdict `json:"verdicts,omitempty"`
-	// history holds the last 20 key figures, the newest first.
+	// passed are rules that are met, where there is no room for their words in verdicts.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=20
-	History []HistoryEntry `json:"history,omitempty"`
+	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:items:MaxLength=63
+	Passed []string `json:"passed,omitempty"`
+	// unknown are rules that could not be judged, where there is no room for the reason in verdicts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:items:MaxLength=63
+	Unknown []string `json:"unknown,omitempty"`
+	// notApplicable are rules that have nothing to say about the link, where there is no room for their words in verdicts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:items:MaxLength=63
+	NotApplicable []string `json:"notApplicable,omitempty"`
+	// history holds the key figures of the last 20 looks.
+	// +optional
+	// +structType=atomic
+	History *History `json:"history,omitempty"`
 }
 
 // ReportTarget is what was measured.
@@ -192,6 +215,11 @@ type Vantage struct {
 	// +listMapKey=code
 	// +kubebuilder:validation:MaxItems=16
 	Statuses []StatusCount `json:"statuses,omitempty"`
+	// like names the pod of another vantage, of whose sysctls and measurements only what differs stands here, as a JSON merge
+	// patch (RFC 7386), because there is no room to say the rest twice. kubectl connpolicy report puts them together again.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Like string `json:"like,omitempty"`
 	// sysctls are the values in force in the probe pod's own network namespace, by full name. They are those that a pod
 	// without settings of its own has on this node.
 	// +optional
@@ -412,12 +440,61 @@ type PathFacts struct {
 	DifferingSysctls map[string]string `json:"differingSysctls,omitempty"`
 }
 
-// HistoryEntry is a set of key figures and when they were seen.
-type HistoryEntry struct {
-	// time is when the figures were seen.
+// History holds key figures as they were seen, a list for each figure and one for the times: the nth figure was seen at the
+// nth time, the newest is the first. A figure that was not known then is the word unknown; one that was never known has no
+// list. By figure they take a quarter of the room that they would take by time, and a whole history is worth it: by it growth
+// is told from noise.
+type History struct {
+	// times are when the figures were seen.
 	// +required
-	Time       metav1.Time `json:"time"`
-	KeyFigures `json:",inline"`
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Times []metav1.Time `json:"times"`
+	// handshakeP99Microseconds as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	HandshakeP99Microseconds []intstr.IntOrString `json:"handshakeP99Microseconds,omitempty"`
+	// setupSharePercent as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	SetupSharePercent []intstr.IntOrString `json:"setupSharePercent,omitempty"`
+	// requestsAtLeast as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	RequestsAtLeast []intstr.IntOrString `json:"requestsAtLeast,omitempty"`
+	// connectionsPerSecond as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	ConnectionsPerSecond []intstr.IntOrString `json:"connectionsPerSecond,omitempty"`
+	// portUtilizationPercent as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	PortUtilizationPercent []intstr.IntOrString `json:"portUtilizationPercent,omitempty"`
+	// idleCutSeconds as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	IdleCutSeconds []intstr.IntOrString `json:"idleCutSeconds,omitempty"`
+	// idleSurvivedSeconds as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	IdleSurvivedSeconds []intstr.IntOrString `json:"idleSurvivedSeconds,omitempty"`
+	// stallMicroseconds as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	StallMicroseconds []intstr.IntOrString `json:"stallMicroseconds,omitempty"`
+	// initialWindowSegments as it was seen at these times, or the word unknown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	InitialWindowSegments []intstr.IntOrString `json:"initialWindowSegments,omitempty"`
 }
 
 // VerdictResult is the judgement of a rule.

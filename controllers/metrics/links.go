@@ -95,11 +95,12 @@ func collectReport(report *v1alpha1.ConnectionReport, send chan<- prometheus.Met
 			send <- metric.gauge(*value, link...)
 		}
 	}
-	if len(report.Status.Verdicts) == 0 {
+	judgements := report.Status.Judgements()
+	if len(judgements) == 0 {
 		return // nothing was judged, which is not the same as no verdict of a kind
 	}
 	counts := map[v1alpha1.VerdictResult]int{}
-	for _, verdict := range report.Status.Verdicts {
+	for _, verdict := range judgements {
 		counts[verdict.Result]++
 		if verdict.Result == v1alpha1.VerdictFail {
 			send <- findings().gauge(1, append(link[:3:3], verdict.Rule, string(verdict.Severity))...)

@@ -1,6 +1,7 @@
 package openreports
 
 import (
+	"cmp"
 	"slices"
 
 	reportsapi "github.com/openreports/reports-api/apis/openreports.io/v1alpha1"
@@ -63,12 +64,12 @@ func translate(policy *v1alpha1.ConnectionPolicy, reports []v1alpha1.ConnectionR
 		Source: source,
 		Scope:  scopeOf(policy),
 	}
-	categories := categoriesOf(audit.Rules())
+	rules := rulesByID()
 	for _, link := range policy.Spec.To {
 		i := slices.IndexFunc(reports, func(r v1alpha1.ConnectionReport) bool {
 			return r.Spec.LinkName == link.Name && metav1.IsControlledBy(&r, policy)
 		})
-		if i < 0 || len(reports[i].Status.Verdicts) == 0 {
+		if i < 0 || len(reports[i].Status.Judgements()) == 0 {
 			report.Results = append(report.Results, reportsapi.ReportResult{
 				Source: source, Policy: policy.Name, Result: resultError, Description: notJudged,
 				Timestamp:  timestamp(policy.CreationTimestamp),
@@ -76,10 +77,8 @@ func translate(policy *v1alpha1.ConnectionPolicy, reports []v1alpha1.ConnectionR
 			})
 			continue
 		}
-		for _, verdict := range reports[i].Status.Verdicts {
-			result := resultOf(policy.Name, &reports[i], verdict)
-			result.Category = categories[verdict.Rule]
-			report.Results = append(report.Results, result)
+		for _, verdict := range reports[i].Status.Judgements() {
+			report.Results = append(report.Results, resultOf(policy.Name, &reports[i], verdict, rules[verdict.Rule]))
 		}
 	}
 	report.Summary = summaryOf(report.Results)
@@ -99,27 +98,28 @@ func scopeOf(policy *v1alpha1.ConnectionPolicy) *corev1.ObjectReference {
 	}
 }
 
-func categoriesOf(rules []audit.Rule) map[string]string {
-	categories := map[string]string{}
-	for _, rule := range rules {
-		categories[rule.ID] = string(rule.Category)
+func rulesByID() map[string]audit.Rule {
+	rules := map[string]audit.Rule{}
+	for _, rule := range audit.Rules() {
+		rules[rule.ID] = rule
 	}
-	return categories
+	return rules
 }
 
-func resultOf(policy string, report *v1alpha1.ConnectionReport, verdict v1alpha1.Verdict) reportsapi.ReportResult {
+// resultOf is a verdict as OpenReports holds it. rule is zero for one of the policy's own.
+func resultOf(policy string, report *v1alpha1.ConnectionReport, verdict v1alpha1.Verdict, rule audit.Rule) reportsapi.ReportResult {
 	result := reportsapi.ReportResult{
 		Source: source, Policy: policy, Rule: verdict.Rule,
 		Result: outcomeOf(verdict), Severity: severityOf(verdict.Severity),
-		Description: verdict.Message,
-		Properties:  map[string]string{propertyLink: report.Spec.LinkName, propertyReport: report.Name},
+		Category: string(rule.Category), Description: verdict.Message,
+		Properties: map[string]string{propertyLink: report.Spec.LinkName, propertyReport: report.Name},
 	}
 	// What is scored is met or not; a warning is not scored, as the kind defines it.
 	result.Scored = result.Result == resultPass || result.Result == resultFail
 	if report.Status.ObservedTime != nil {
 		result.Timestamp = timestamp(*report.Status.ObservedTime)
 	}
-	for name, value := range map[string]string{propertyTitle: verdict.Title, propertyCure: verdict.Cure} {
+	for name, value := range map[string]string{propertyTitle: cmp.Or(verdict.Title, rule.Title), propertyCure: verdict.Cure} {
 		if value != "" {
 			result.Properties[name] = value
 		}

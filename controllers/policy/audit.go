@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -53,7 +54,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		known.Vantages = nil // they tell of something else
 	}
 	// Those of an operator of another version may be of another contract.
-	known.Vantages = slices.DeleteFunc(slices.Clone(known.Vantages), func(v v1alpha1.Vantage) bool {
+	known.Vantages = slices.DeleteFunc(vantage.Whole(known.Vantages), func(v v1alpha1.Vantage) bool {
 		return v.Outcome == string(result.Measured) && !vantage.Readable(v)
 	})
 	fresh, err := freshVantages(s, l)
@@ -68,11 +69,12 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if len(standing) == 0 && !slices.ContainsFunc(s.observed, func(o observed) bool { return o.seen.outcome != "" }) {
 		return nil // nothing was seen yet
 	}
-	next, err := reportStatus(s, l, standing, known.History)
+	next, err := reportStatus(s, l, standing, history.Looks(known.History))
 	if err != nil {
 		return err
 	}
-	keepFindings(known.Verdicts, next.Verdicts)
+	before, judged := known.Judgements(), next.Verdicts
+	keepFindings(before, judged)
 	next = fit(next)
 	if !significant(&known, &next, s.now) && len(l.idleMeasured) == 0 { // silence is measured too seldom to wait for
 		s.wakeAt(known.ObservedTime.Add(writeAtLeast))
@@ -87,7 +89,7 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		return nil
 	}
 	l.report = written
-	s.tidings = append(s.tidings, findingsChanged(l.spec.Name, known.Verdicts, next.Verdicts)...)
+	s.tidings = append(s.tidings, findingsChanged(l.spec.Name, before, judged)...)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/tuner"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -84,9 +85,9 @@ func settingsOf(tuning *v1alpha1.ConnectionTuning) *audit.Tuning {
 }
 
 // pastFigures are a report's history as the rules judge it.
-func pastFigures(history []v1alpha1.HistoryEntry) []audit.PastFigures {
-	past := make([]audit.PastFigures, 0, len(history))
-	for _, entry := range history {
+func pastFigures(looks []history.Look) []audit.PastFigures {
+	past := make([]audit.PastFigures, 0, len(looks))
+	for _, entry := range looks {
 		past = append(past, audit.PastFigures{At: entry.Time.Time, KeyFigures: audit.KeyFigures{
 			HandshakeP99Microseconds: entry.HandshakeP99Microseconds,
 			SetupSharePercent:        intFrom(entry.SetupSharePercent),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/ports"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -77,7 +78,7 @@ func TestSocketsMayNameAServicesEndpoints(t *testing.T) {
 }
 
 func TestTheRulesKnowTheHistory(t *testing.T) {
-	history := []v1alpha1.HistoryEntry{
+	looks := []history.Look{
 		{Time: metav1.NewTime(begin.Add(time.Hour)), KeyFigures: v1alpha1.KeyFigures{PortUtilizationPercent: new(int32(40)), HandshakeP99Microseconds: new(int64(900))}},
 		{Time: metav1.NewTime(begin)},
 	}
@@ -85,7 +86,7 @@ func TestTheRulesKnowTheHistory(t *testing.T) {
 		{At: begin.Add(time.Hour), KeyFigures: audit.KeyFigures{PortUtilizationPercent: new(40), HandshakeP99Microseconds: new(int64(900))}},
 		{At: begin},
 	}
-	if got := pastFigures(history); !reflect.DeepEqual(got, want) {
+	if got := pastFigures(looks); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/history"
 )
 
 // listedFigure is one of the key figures.
@@ -55,13 +56,13 @@ func knowsMore(a, b v1alpha1.KeyFigures) bool {
 	return false
 }
 
-// delta is how the newest entry of a history differs from the one before. Nil: not significantly, or there is none.
-func delta(history []v1alpha1.HistoryEntry) *v1alpha1.FiguresDelta {
-	if len(history) < 2 {
+// delta is how the newest look differs from the one before. Nil: not significantly, or there is none.
+func delta(looks []history.Look) *v1alpha1.FiguresDelta {
+	if len(looks) < 2 {
 		return nil
 	}
-	after, before := listed(history[0].KeyFigures), listed(history[1].KeyFigures)
-	d := v1alpha1.FiguresDelta{Since: history[1].Time}
+	after, before := listed(looks[0].KeyFigures), listed(looks[1].KeyFigures)
+	d := v1alpha1.FiguresDelta{Since: looks[1].Time}
 	for i := range after {
 		if before[i].value != nil && after[i].value != nil && moved(before[i].value, after[i].value, after[i].floor) {
 			d.Figures = append(d.Figures, v1alpha1.FigureDelta{Name: after[i].name, Before: *before[i].value, After: *after[i].value})

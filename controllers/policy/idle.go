@@ -213,7 +213,7 @@ func (s *scope) idleUntil(run *v1alpha1.ProbeRunStatus, seconds int32) time.Time
 // first probe has looked a little itself.
 func (s *scope) awaitsSilence(l *link) bool {
 	return asksForIdle(s.policy) && l.spec.Protocol != v1alpha1.ProtocolWebSocket && l.idleTrouble() == "" &&
-		l.report != nil && s.silence(l, l.report.Status.Vantages) == nil
+		l.report != nil && s.silence(l, vantage.Whole(l.report.Status.Vantages)) == nil
 }
 
 // idleTrouble says why silence could not be looked at yet, if it could not.

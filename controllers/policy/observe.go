@@ -70,7 +70,7 @@ func (r *Reconciler) lookAll(ctx context.Context, s *scope, every time.Duration)
 // deciding: the next figures decide something, for the tuning is on its way or ports could not be judged yet.
 func (s *scope) deciding() bool {
 	return tuningMoves(s.tuning) || slices.ContainsFunc(s.links, func(l *link) bool {
-		return l.report != nil && !portsJudged(l.report.Status.Verdicts)
+		return l.report != nil && !portsJudged(l.report.Status.Judgements())
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/internal/clip"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -138,19 +139,20 @@ func (l *link) reportTarget(addresses []string) *v1alpha1.ReportTarget {
 	}
 }
 
-// reportStatus is what a report says now, after history was said before. It may be too large to be stored; see fit.
-func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1alpha1.HistoryEntry) (v1alpha1.ConnectionReportStatus, error) {
+// reportStatus is what a report says now, after what was said in the looks before. It may be too large to be stored; see fit.
+func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, before []history.Look) (v1alpha1.ConnectionReportStatus, error) {
 	in, err := auditInput(s, l, vantages)
 	if err != nil {
 		return v1alpha1.ConnectionReportStatus{}, err
 	}
-	in.History = pastFigures(history)
+	in.History = pastFigures(before)
 	addresses := in.Addresses
 	if l.target.virtual {
 		addresses = l.target.addresses // whatever sockets name of late
 	}
 	now := metav1.NewTime(s.now)
 	figures := keyFigures(audit.Figures(in))
+	looks := addLook(before, history.Look{Time: now, KeyFigures: figures})
 	status := v1alpha1.ConnectionReportStatus{
 		ObservedTime: &now,
 		Source:       s.policy.Spec.From,
@@ -159,30 +161,30 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, history []v1al
 		Observers:    observerReadings(s.observed, audit.PortUses(in)),
 		KeyFigures:   &figures,
 		Verdicts:     verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
-		History:      addHistory(history, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures}),
+		History:      history.Of(looks),
 		Spread:       spreadOf(in.Probes),
 	}
-	status.Delta = delta(status.History)
+	status.Delta = delta(looks)
 	status.Path = pathFacts(in.Probes, status.Observers)
 	status.Findings = countFindings(status.Verdicts)
 	status.WorstFinding = worstFinding(status.Verdicts)
 	return status, nil
 }
 
-// addHistory puts an entry first, unless the one before it is of the same minutes, or says the same within the hour. An
-// entry that knows more takes the place of one of the same minutes.
-func addHistory(history []v1alpha1.HistoryEntry, entry v1alpha1.HistoryEntry) []v1alpha1.HistoryEntry {
-	if len(history) == 0 {
-		return []v1alpha1.HistoryEntry{entry}
+// addLook puts a look first, unless the one before it is of the same minutes, or says the same within the hour. One that
+// knows more takes the place of one of the same minutes.
+func addLook(looks []history.Look, newest history.Look) []history.Look {
+	if len(looks) == 0 {
+		return []history.Look{newest}
 	}
-	age := entry.Time.Sub(history[0].Time.Time)
+	age := newest.Time.Sub(looks[0].Time.Time)
 	switch {
-	case age < historyApart && knowsMore(entry.KeyFigures, history[0].KeyFigures):
-		return slices.Concat([]v1alpha1.HistoryEntry{entry}, history[1:])
-	case age < historyApart, age < writeAtLeast && !figuresDiffer(&history[0].KeyFigures, &entry.KeyFigures):
-		return history
+	case age < historyApart && knowsMore(newest.KeyFigures, looks[0].KeyFigures):
+		return slices.Concat([]history.Look{newest}, looks[1:])
+	case age < historyApart, age < writeAtLeast && !figuresDiffer(&looks[0].KeyFigures, &newest.KeyFigures):
+		return looks
 	}
-	longer := slices.Concat([]v1alpha1.HistoryEntry{entry}, history)
+	longer := slices.Concat([]history.Look{newest}, looks)
 	return longer[:min(len(longer), maximumHistory)]
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/vantage"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -98,9 +99,7 @@ func longReport(t *testing.T, vantages []result.Result, counts map[v1alpha1.Verd
 			status.Verdicts = append(status.Verdicts, v)
 		}
 	}
-	for range maximumHistory {
-		status.History = append(status.History, v1alpha1.HistoryEntry{Time: now, KeyFigures: figures})
-	}
+	status.History = history.Of(slices.Repeat([]history.Look{{Time: now, KeyFigures: figures}}, maximumHistory))
 	for i := range 12 {
 		spread := v1alpha1.FigureSpread{Name: fmt.Sprintf("figure%dMicroseconds", i), Least: "100.4", Most: "104.5"}
 		if i == 3 {
@@ -124,6 +123,19 @@ func longReport(t *testing.T, vantages []result.Result, counts map[v1alpha1.Verd
 	return status
 }
 
+// results are what the vantages of a report found.
+func results(t *testing.T, vantages []v1alpha1.Vantage) (found []result.Result) {
+	t.Helper()
+	for _, v := range vantage.Whole(vantages) {
+		r, err := vantage.Result(v, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, r)
+	}
+	return found
+}
+
 // What a whole set of rules says of a link with as much measured as there is room for: every finding keeps its words, every
 // vantage its measurements.
 func TestFitKeepsWhatExplainsFindings(t *testing.T) {
@@ -138,10 +150,10 @@ func TestFitKeepsWhatExplainsFindings(t *testing.T) {
 	if !reflect.DeepEqual(status, before) {
 		t.Error("the report that was to be fitted changed")
 	}
-	if !reflect.DeepEqual(fitted.Vantages, status.Vantages) || !reflect.DeepEqual(fitted.Observers, status.Observers) {
+	if !reflect.DeepEqual(results(t, fitted.Vantages), results(t, status.Vantages)) || !reflect.DeepEqual(fitted.Observers, status.Observers) {
 		t.Error("what was seen was cut")
 	}
-	for i, v := range fitted.Verdicts {
+	for i, v := range fitted.Judgements() {
 		was := status.Verdicts[i]
 		if v.Rule != was.Rule || v.Result != was.Result || v.Severity != was.Severity {
 			t.Errorf("%+v was %+v", v, was)
@@ -150,8 +162,8 @@ func TestFitKeepsWhatExplainsFindings(t *testing.T) {
 			t.Errorf("a finding of severity %s says %q, cure %q", v.Severity, v.Message, v.Cure)
 		}
 	}
-	if len(fitted.History) < 2 {
-		t.Errorf("%d entries of the history are left", len(fitted.History))
+	if !reflect.DeepEqual(fitted.History, status.History) {
+		t.Error("history was cut")
 	}
 }
 
@@ -168,10 +180,10 @@ func TestFitOfTheUsual(t *testing.T) {
 		t.Errorf("%d bytes", got)
 	}
 	if !reflect.DeepEqual(fitted.Path, status.Path) || !reflect.DeepEqual(fitted.Delta, status.Delta) ||
-		len(fitted.Spread) == 0 || fitted.Spread[0].Differs != "node-1" || len(fitted.History) < 10 {
-		t.Errorf("path %+v, delta %+v, spread %+v, %d entries of the history", fitted.Path, fitted.Delta, fitted.Spread, len(fitted.History))
+		len(fitted.Spread) == 0 || fitted.Spread[0].Differs != "node-1" || !reflect.DeepEqual(fitted.History, status.History) {
+		t.Errorf("path %+v, delta %+v, spread %+v, history %+v", fitted.Path, fitted.Delta, fitted.Spread, fitted.History)
 	}
-	for i, v := range fitted.Verdicts {
+	for i, v := range fitted.Judgements() {
 		if v.Result == v1alpha1.VerdictFail && (v.Message != status.Verdicts[i].Message || v.Cure != status.Verdicts[i].Cure) {
 			t.Errorf("a finding says %q, cure %q", v.Message, v.Cure)
 		}
@@ -211,10 +223,15 @@ func TestFitIsBounded(t *testing.T) {
 			if got := size(fitted); got > reportBytes {
 				t.Errorf("%s, %d vantages: %d bytes, from %d", name, vantages, got, size(status))
 			}
-			if len(fitted.Verdicts) != len(status.Verdicts) || fitted.Verdicts[0].Result != status.Verdicts[0].Result {
-				t.Errorf("%s: verdicts were lost", name)
+			for i, v := range fitted.Judgements() {
+				if was := status.Verdicts[i]; v.Rule != was.Rule || v.Result != was.Result || v.Severity != was.Severity {
+					t.Errorf("%s: %+v was %+v", name, v, was)
+				}
 			}
-			for _, v := range fitted.Vantages {
+			if !reflect.DeepEqual(fitted.History, status.History) {
+				t.Errorf("%s, %d vantages: the history was cut", name, vantages)
+			}
+			for _, v := range vantage.Whole(fitted.Vantages) {
 				if !vantage.Readable(v) {
 					t.Errorf("%s: a vantage cannot be read any more", name)
 				}
@@ -228,12 +245,14 @@ func TestFitIsBounded(t *testing.T) {
 
 // How much room there is for words changes from run to run, and is not worth a write.
 func TestRoomForWordsIsNotSignificant(t *testing.T) {
-	whole := longReport(t, nil, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4}, v1alpha1.SeverityError)
+	whole := longReport(t, nil, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4, v1alpha1.VerdictUnknown: 2, v1alpha1.VerdictNotApplicable: 2},
+		v1alpha1.SeverityError)
+	whole.Verdicts[8].Severity = v1alpha1.SeverityWarning // of a finding that stood before
 	for _, sacrifice := range sacrifices() {
 		cut := *whole.DeepCopy()
 		sacrifice(&cut)
-		if verdictsDiffer(whole.Verdicts, cut.Verdicts) || verdictsDiffer(cut.Verdicts, whole.Verdicts) {
-			t.Errorf("verdicts differ: %+v", cut.Verdicts[0])
+		if verdictsDiffer(whole.Judgements(), cut.Judgements()) || verdictsDiffer(cut.Judgements(), whole.Judgements()) {
+			t.Errorf("verdicts differ: %+v", cut.Judgements())
 		}
 	}
 	other := *whole.DeepCopy()
@@ -346,38 +365,38 @@ func TestMergeVantages(t *testing.T) {
 	}
 }
 
-func TestAddHistory(t *testing.T) {
-	entry := func(minute int, p99 int64) v1alpha1.HistoryEntry {
-		return v1alpha1.HistoryEntry{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)),
+func TestAddLook(t *testing.T) {
+	look := func(minute int, p99 int64) history.Look {
+		return history.Look{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)),
 			KeyFigures: v1alpha1.KeyFigures{HandshakeP99Microseconds: &p99}}
 	}
-	history := addHistory(nil, entry(0, 1000))
-	if history = addHistory(history, entry(1, 1001)); len(history) != 1 {
+	looks := addLook(nil, look(0, 1000))
+	if looks = addLook(looks, look(1, 1001)); len(looks) != 1 {
 		t.Error("the same was said twice")
 	}
-	if history = addHistory(history, entry(61, 1001)); len(history) != 2 {
+	if looks = addLook(looks, look(61, 1001)); len(looks) != 2 {
 		t.Error("nothing was said for an hour")
 	}
-	if history = addHistory(history, entry(62, 5000)); len(history) != 2 || *history[0].HandshakeP99Microseconds != 1001 {
+	if looks = addLook(looks, look(62, 5000)); len(looks) != 2 || *looks[0].HandshakeP99Microseconds != 1001 {
 		t.Error("the same minutes were told twice")
 	}
-	more := entry(63, 1001)
+	more := look(63, 1001)
 	more.SetupSharePercent = new(int32(30))
-	if history = addHistory(history, more); len(history) != 2 || history[0].SetupSharePercent == nil {
+	if looks = addLook(looks, more); len(looks) != 2 || looks[0].SetupSharePercent == nil {
 		t.Error("a figure that became known was left out")
 	}
 	for i := range 40 {
-		history = addHistory(history, entry(70+6*i, int64(1000*(i%2+1))))
+		looks = addLook(looks, look(70+6*i, int64(1000*(i%2+1))))
 	}
-	if len(history) != maximumHistory || *history[0].HandshakeP99Microseconds != 2000 {
-		t.Errorf("%d entries, first %v", len(history), history[0])
+	if len(looks) != maximumHistory || *looks[0].HandshakeP99Microseconds != 2000 {
+		t.Errorf("%d entries, first %v", len(looks), looks[0])
 	}
 }
 
 // What moved is told by its name, from what to what, and nothing else is.
 func TestDelta(t *testing.T) {
-	entry := func(minute int, figures v1alpha1.KeyFigures) v1alpha1.HistoryEntry {
-		return v1alpha1.HistoryEntry{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)), KeyFigures: figures}
+	look := func(minute int, figures v1alpha1.KeyFigures) history.Look {
+		return history.Look{Time: metav1.NewTime(begin.Add(time.Duration(minute) * time.Minute)), KeyFigures: figures}
 	}
 	before := v1alpha1.KeyFigures{HandshakeP99Microseconds: new(int64(1000)), SetupSharePercent: new(int32(20)),
 		StallMicroseconds: new(int64(0)), IdleCutSeconds: new(int32(900))}
@@ -396,7 +415,7 @@ func TestDelta(t *testing.T) {
 	} {
 		after := before
 		test.change(&after)
-		d := delta([]v1alpha1.HistoryEntry{entry(20, after), entry(10, before), entry(0, v1alpha1.KeyFigures{})})
+		d := delta([]history.Look{look(20, after), look(10, before), look(0, v1alpha1.KeyFigures{})})
 		var said []string
 		if d != nil {
 			for _, f := range d.Figures {
@@ -410,7 +429,7 @@ func TestDelta(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	if delta([]v1alpha1.HistoryEntry{entry(0, before)}) != nil || delta(nil) != nil {
+	if delta([]history.Look{look(0, before)}) != nil || delta(nil) != nil {
 		t.Error("something moved though nothing stood there before")
 	}
 }

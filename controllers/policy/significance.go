@@ -35,7 +35,7 @@ func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool
 	}
 	age := now.Sub(old.ObservedTime.Time)
 	return age >= writeAtLeast ||
-		verdictsDiffer(old.Verdicts, next.Verdicts) ||
+		verdictsDiffer(old.Judgements(), next.Judgements()) ||
 		targetDiffers(old.Target, next.Target) ||
 		vantagesDiffer(old.Vantages, next.Vantages) ||
 		observersDiffer(old.Observers, next.Observers) ||

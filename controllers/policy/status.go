@@ -178,7 +178,7 @@ func (l *link) fruitless() string {
 		return ""
 	}
 	cause := ""
-	for _, v := range l.report.Status.Vantages {
+	for _, v := range vantage.Whole(l.report.Status.Vantages) {
 		found, err := vantage.Result(v, nil)
 		if err != nil {
 			continue // the next result takes its place
@@ -230,12 +230,13 @@ func (s *scope) compliant() state {
 	passing, until := 0, time.Time{}
 	judged, gravest, ofSilence := len(s.links) > 0, s.gravestOf(), rulesOfSilence()
 	for _, l := range s.links {
-		if l.report == nil || len(l.report.Status.Verdicts) == 0 {
-			judged = false
-			continue
+		var judgements []v1alpha1.Verdict
+		if l.report != nil {
+			judgements = l.report.Status.Judgements()
 		}
+		judged = judged && len(judgements) > 0
 		awaits := s.awaitsSilence(l)
-		for _, v := range l.report.Status.Verdicts {
+		for _, v := range judgements {
 			switch {
 			case v.Result == v1alpha1.VerdictFail && v.Severity != v1alpha1.SeverityInfo:
 				failing = append(failing, l.spec.Name+" "+v.Rule)

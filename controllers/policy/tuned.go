@@ -36,7 +36,7 @@ func (s *scope) tuned() state {
 // the tuning controller may be about to answer.
 func (s *scope) nothingToTune() bool {
 	return !slices.ContainsFunc(s.links, func(l *link) bool {
-		if l.report == nil || l.report.Status.KeyFigures == nil || !portsJudged(l.report.Status.Verdicts) {
+		if l.report == nil || l.report.Status.KeyFigures == nil || !portsJudged(l.report.Status.Judgements()) {
 			return true
 		}
 		percent := l.report.Status.KeyFigures.PortUtilizationPercent

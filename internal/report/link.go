@@ -23,14 +23,15 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 	for _, r := range rules {
 		byID[r.ID] = r
 	}
+	judgements := report.Status.Judgements()
 	for _, severity := range severities() {
-		for _, v := range report.Status.Verdicts {
+		for _, v := range judgements {
 			if v.Result == v1alpha1.VerdictFail && v.Severity == severity {
 				l.Findings = append(l.Findings, finding(v, byID[v.Rule]))
 			}
 		}
 	}
-	for _, v := range report.Status.Verdicts {
+	for _, v := range judgements {
 		switch v.Result {
 		case v1alpha1.VerdictUnknown:
 			l.Unknown = append(l.Unknown, remark(v, "Not known: ", byID[v.Rule]))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/internal/history"
 	"github.com/connpolicy/connpolicy/internal/report/plot"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -70,29 +71,29 @@ func plain(value float64) string { return strconv.FormatFloat(value, 'g', 4, 64)
 
 // figuresSection is the history of the key figures, the newest first, with a plot each.
 func figuresSection(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy) []Section {
-	history := slices.Clone(report.Status.History)
-	if len(history) == 0 && report.Status.KeyFigures != nil && report.Status.ObservedTime != nil {
-		history = append(history, v1alpha1.HistoryEntry{Time: *report.Status.ObservedTime, KeyFigures: *report.Status.KeyFigures})
+	looks := history.Looks(report.Status.History)
+	if len(looks) == 0 && report.Status.KeyFigures != nil && report.Status.ObservedTime != nil {
+		looks = append(looks, history.Look{Time: *report.Status.ObservedTime, KeyFigures: *report.Status.KeyFigures})
 	}
 	var objectives v1alpha1.Objectives
 	if policy != nil && policy.Spec.Objectives != nil {
 		objectives = *policy.Spec.Objectives
 	}
 	s := Section{Title: "Key figures", Table: &Table{Head: []string{"Time (UTC)"}}}
-	for _, entry := range history {
-		s.Table.Rows = append(s.Table.Rows, []string{entry.Time.UTC().Format("2006-01-02 15:04")})
+	for _, look := range looks {
+		s.Table.Rows = append(s.Table.Rows, []string{look.Time.UTC().Format("2006-01-02 15:04")})
 	}
 	for i, k := range keyFigures() {
 		var points []plot.Point
-		cells := make([]string, len(history))
-		for row, entry := range history {
-			value := k.value(entry.KeyFigures)
+		cells := make([]string, len(looks))
+		for row, look := range looks {
+			value := k.value(look.KeyFigures)
 			if value == nil {
 				cells[row] = "unknown"
 				continue
 			}
 			cells[row] = plain(*value * k.factor)
-			points = append(points, plot.Point{Time: entry.Time.Time, Value: *value * k.factor})
+			points = append(points, plot.Point{Time: look.Time.Time, Value: *value * k.factor})
 		}
 		if len(points) == 0 {
 			continue

@@ -16,7 +16,7 @@ type view struct {
 
 // viewsOf are the results of a report's vantages. What cannot be read of them is told in troubles.
 func viewsOf(report *v1alpha1.ConnectionReport) (views []view, troubles []string) {
-	for _, v := range report.Status.Vantages {
+	for _, v := range vantage.Whole(report.Status.Vantages) {
 		if v.Outcome != string(result.Measured) {
 			continue
 		}

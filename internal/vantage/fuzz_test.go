@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -61,4 +62,49 @@ func marshal(t *testing.T, r result.Result) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// Two vantages of a report, whatever they hold, are shortened to what says the same; what a report holds as shortened is
+// read or refused.
+func FuzzLike(f *testing.F) {
+	captured, err := os.ReadFile("testdata/http.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(captured, bytes.Replace(captured, []byte(`"samples":`), []byte(`"samples":1`), 1))
+	f.Add(captured, []byte(`{"reuse":null,"handshake":{"p99":1}}`))
+	f.Add([]byte(`{"identity":{"outcome":"measured","via":["a"]}}`), []byte(`{"identity":{"via":["a","b"]},"dns":{"queries":9007199254740993}}`))
+	f.Add([]byte(`[]`), []byte(`{}`))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		of := func(pod, like string, raw []byte) v1alpha1.Vantage {
+			return v1alpha1.Vantage{Pod: pod, Like: like, Outcome: string(result.Measured), Version: result.Version, Measurements: &runtime.RawExtension{Raw: raw}}
+		}
+		Whole([]v1alpha1.Vantage{of("a", "", first), of("b", "a", second)})
+		var vantages []v1alpha1.Vantage
+		for _, v := range []v1alpha1.Vantage{of("a", "", first), of("b", "", second)} {
+			r, err := Result(v, nil)
+			if err != nil {
+				return
+			}
+			if v, err = Of("node", v.Pod, r, seen); err != nil { // as an operator writes it
+				t.Fatal(err)
+			}
+			vantages = append(vantages, v)
+		}
+		whole := slices.Clone(vantages)
+		Shorten(vantages)
+		for i, v := range Whole(vantages) {
+			got, err := Result(v, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := Result(whole[i], nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := marshal(t, got), marshal(t, want); !bytes.Equal(got, want) {
+				t.Errorf("%s became %s", want, got)
+			}
+		}
+	})
 }

@@ -67,9 +67,12 @@ func Of(node, pod string, r result.Result, at metav1.Time) (v1alpha1.Vantage, er
 	return v, put(&v, r.Measurements, MaximumBytes)
 }
 
-// Result is what a probe found, out of the report that it stands in. It fails with what no reader of today understands:
-// another version of the contract, or something that is not of it.
+// Result is what a probe found, out of the report that it stands in; see Whole. It fails with what no reader of today
+// understands: another version of the contract, or something that is not of it.
 func Result(v v1alpha1.Vantage, target *v1alpha1.ReportTarget) (result.Result, error) {
+	if v.Like != "" {
+		return result.Result{}, fmt.Errorf("the measurements of pod %s are told as what differs from those of pod %s, which do not stand beside them", v.Pod, v.Like)
+	}
 	if v.Version != result.Version {
 		return result.Result{}, fmt.Errorf("the measurements of pod %s keep the contract %q, this reader knows %q", v.Pod, v.Version, result.Version)
 	}

@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 const rulePortHeadroom = "CP401"
 
 func verdictOn(report v1alpha1.ConnectionReport, rule string) v1alpha1.VerdictResult {
-	for _, verdict := range report.Status.Verdicts {
+	for _, verdict := range report.Status.Judgements() {
 		if verdict.Rule == rule {
 			return verdict.Result
 		}
