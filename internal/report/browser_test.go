@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/connpolicy/connpolicy/internal/audit"
 )
 
 // screenshots is where the pages are kept, to be looked at.
@@ -137,11 +139,13 @@ func TestPageInBrowser(t *testing.T) {
 	defer cancel()
 	for _, name := range append(names(), "everything", "together") {
 		t.Run(name, func(t *testing.T) {
-			pages := pagesNamed(t, name)
+			pages := pagesNamed(t, name, audit.Rules())
 			want := 0
 			for _, p := range pages {
-				for _, s := range p.Links[0].Sections {
-					want += len(s.Plots)
+				for _, l := range p.Links {
+					for _, s := range l.Sections {
+						want += len(s.Plots)
+					}
 				}
 			}
 			var html bytes.Buffer

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
+	"github.com/connpolicy/connpolicy/internal/audit"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
@@ -76,26 +77,26 @@ func fill(v reflect.Value, next *int) {
 	}
 }
 
-// pagesNamed are those of a file of testdata, of everything that can be measured, or of all of them.
-func pagesNamed(t testing.TB, name string) []Page {
+// pagesNamed are those of a file of testdata, of everything that can be measured, or of all of them, with what rules say.
+func pagesNamed(t testing.TB, name string, rules []audit.Rule) []Page {
 	t.Helper()
 	if name == "together" {
 		var pages []Page
 		for _, each := range append(names(), "everything") {
-			pages = append(pages, pagesNamed(t, each)...)
+			pages = append(pages, pagesNamed(t, each, rules)...)
 		}
 		return pages
 	}
 	if _, err := os.Stat(filepath.Join("testdata", name+".yaml")); err != nil {
-		return pagesOf(everything(t))
+		return pagesOf(everything(t), rules)
 	}
-	return pagesOf(saved(t, name+".yaml"))
+	return pagesOf(saved(t, name+".yaml"), rules)
 }
 
 // A measurement that the contract gains is told to people too.
 func TestEveryMeasurementIsTold(t *testing.T) {
 	titles := map[string]bool{}
-	for _, s := range pagesOf(everything(t))[0].Links[0].Sections {
+	for _, s := range pagesOf(everything(t), rules())[0].Links[0].Sections {
 		titles[s.Title] = true
 	}
 	told := map[string]string{}

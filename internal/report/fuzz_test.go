@@ -26,7 +26,7 @@ func FuzzPages(f *testing.F) {
 		if _, err := objects.Add(documents); err != nil {
 			return
 		}
-		pages := pagesOf(objects)
+		pages := pagesOf(objects, rules())
 		if err := WriteText(io.Discard, pages); err != nil {
 			t.Error(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ var document string
 func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 	t, err := template.New("document").Funcs(template.FuncMap{
 		"badge": badge,
+		"cell":  withItsUnit(),
 		"upper": strings.ToUpper,
 		"join":  func(list []string) string { return strings.Join(list, ", ") },
 		"text":  func(sentences []string) string { return strings.Join(sentences, " ") },
@@ -39,6 +41,12 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 		Several        bool
 		Pages          []Page
 	}{title, now.UTC().Format("2006-01-02 15:04 UTC"), len(pages) > 1, pages})
+}
+
+// withItsUnit keeps the figures of a cell and their units on one line.
+func withItsUnit() func(cell string) string {
+	unitBehind := regexp.MustCompile(`(\d) (µs|ms|s|min|h|%)`)
+	return func(cell string) string { return unitBehind.ReplaceAllString(cell, "$1\u00a0$2") }
 }
 
 // badge is how a page's standing is named and coloured.

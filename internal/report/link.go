@@ -9,18 +9,21 @@ import (
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/audit"
+	"github.com/connpolicy/connpolicy/internal/clip"
 	"github.com/connpolicy/connpolicy/internal/figure"
+	"github.com/connpolicy/connpolicy/internal/userrules"
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 // newLink says what is told about the link of a report. policy may be nil.
 func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy, rules []audit.Rule, now time.Time) Link {
-	l := Link{Name: report.Spec.LinkName, Title: "Link " + report.Spec.LinkName, Intro: linkIntro(report, now)}
+	l := Link{Name: report.Spec.LinkName, Title: "Link " + report.Spec.LinkName}
+	l.Intro, l.Troubles = linkIntro(report, now)
 	if target := report.Status.Target; target != nil {
 		l.Title += " to " + target.Name
 	}
 	byID := map[string]audit.Rule{}
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, ownRules(policy)) {
 		byID[r.ID] = r
 	}
 	judgements := report.Status.Judgements()
@@ -34,9 +37,9 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 	for _, v := range judgements {
 		switch v.Result {
 		case v1alpha1.VerdictUnknown:
-			l.Unknown = append(l.Unknown, remark(v, "Not known: ", byID[v.Rule]))
+			l.Unknown = addRemark(l.Unknown, v, "Not known: ", byID[v.Rule])
 		case v1alpha1.VerdictPass:
-			l.Passed = append(l.Passed, remark(v, "Not the case: ", byID[v.Rule]))
+			l.Passed = addRemark(l.Passed, v, passes(v.Rule), byID[v.Rule])
 		case v1alpha1.VerdictNotApplicable:
 			l.NotApplicable = append(l.NotApplicable, v.Rule)
 		case v1alpha1.VerdictDisabled:
@@ -44,11 +47,11 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 		}
 	}
 	views, troubles := viewsOf(report)
-	l.Intro = append(l.Intro, troubles...)
+	l.Troubles = append(l.Troubles, troubles...)
 	if message := messageOf(policy, l.Name); message != "" {
-		l.Intro = append(l.Intro, sentence(message))
+		l.Troubles = append(l.Troubles, sentence(message))
 	}
-	l.Sections = slices.Concat(portsSection(report, views), silenceSection(report, views), measurementSections(report, views),
+	l.Sections = slices.Concat(differenceSection(views), portsSection(report, views), silenceSection(report, views), measurementSections(report, views),
 		figuresSection(report, policy), settingsSection(report))
 	return l
 }
@@ -65,7 +68,7 @@ func unseen(s Subject) []Link {
 		}
 		l := Link{Name: link.Name, Title: "Link " + link.Name, Intro: []string{"Nothing was seen yet."}}
 		if message := messageOf(s.Policy, link.Name); message != "" {
-			l.Intro = append(l.Intro, sentence(message))
+			l.Troubles = append(l.Troubles, sentence(message))
 		}
 		links = append(links, l)
 	}
@@ -89,10 +92,9 @@ func sentence(message string) string {
 	return capital(strings.TrimRight(message, ". ")) + "."
 }
 
-// linkIntro says who looked, from where and when.
-func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
+// linkIntro says who looked, from where and when, and who could not.
+func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) (sentences, troubles []string) {
 	status := report.Status
-	var sentences []string
 	if status.ObservedTime != nil {
 		sentences = append(sentences, "Seen "+moment(status.ObservedTime.Time, now)+".")
 	}
@@ -102,7 +104,7 @@ func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
 			measured = append(measured, node(v.Node))
 			continue
 		}
-		sentences = append(sentences, fmt.Sprintf("The probe on %s brought no result (%s): %s.", node(v.Node), v.Outcome, strings.TrimRight(v.Cause, ".")))
+		troubles = append(troubles, fmt.Sprintf("The probe on %s brought no result (%s): %s.", node(v.Node), v.Outcome, strings.TrimRight(v.Cause, ".")))
 	}
 	if len(measured) > 0 {
 		sentences = append(sentences, fmt.Sprintf("Probed from %s.", strings.Join(measured, " and ")))
@@ -113,7 +115,7 @@ func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
 			looked = append(looked, o.Pod)
 			continue
 		}
-		sentences = append(sentences, fmt.Sprintf("The observer in pod %s saw nothing (%s): %s.", o.Pod, o.Outcome, strings.TrimRight(o.Cause, ".")))
+		troubles = append(troubles, fmt.Sprintf("The observer in pod %s saw nothing (%s): %s.", o.Pod, o.Outcome, strings.TrimRight(o.Cause, ".")))
 	}
 	if len(looked) > 0 {
 		sentences = append(sentences, fmt.Sprintf("Observed in pod %s.", strings.Join(looked, " and ")))
@@ -123,13 +125,13 @@ func linkIntro(report *v1alpha1.ConnectionReport, now time.Time) []string {
 			sentences = append(sentences, "The probe asked for "+target.URL+".")
 		}
 		if len(target.Addresses) > 0 {
-			sentences = append(sentences, fmt.Sprintf("Its sockets name %s.", strings.Join(target.Addresses, ", ")))
+			sentences = append(sentences, fmt.Sprintf("The workload reaches it at %s.", strings.Join(target.Addresses, ", ")))
 		}
 		if target.ReadyEndpoints != nil {
 			sentences = append(sentences, fmt.Sprintf("%s.", figure.Plural(int(*target.ReadyEndpoints), "endpoint is ready", "endpoints are ready")))
 		}
 	}
-	return sentences
+	return sentences, troubles
 }
 
 // node names a node, also where the report does not.
@@ -140,13 +142,39 @@ func node(name string) string {
 	return name
 }
 
-// remark tells what a rule says, or, where the report had no room for its words, whether what its title says is the case.
-func remark(v v1alpha1.Verdict, instead string, rule audit.Rule) Remark {
+// addRemark tells what a rule says, or, where the report had no room for its words, whether what its title says is the case.
+// Rules that say the same are told together.
+func addRemark(remarks []Remark, v v1alpha1.Verdict, instead string, rule audit.Rule) []Remark {
 	message := v.Message
-	if title := cmp.Or(v.Title, rule.Title); message == "" && title != "" {
+	if title := cmp.Or(rule.Title, v.Title); message == "" && title != "" {
 		message = instead + title
 	}
-	return Remark{v.Rule, message}
+	if i := slices.IndexFunc(remarks, func(r Remark) bool { return message != "" && r.Message == message }); i >= 0 {
+		remarks[i].Rules = append(remarks[i].Rules, v.Rule)
+		return remarks
+	}
+	return append(remarks, Remark{[]string{v.Rule}, message})
+}
+
+// passes says of a rule's title that the rule is met: a rule is named for what it finds, one of the policy's own for what it
+// demands.
+func passes(rule string) string {
+	if strings.HasPrefix(rule, userrules.Prefix) {
+		return "Met: "
+	}
+	return "Not the case: "
+}
+
+// ownRules are those of the policy's own, by what they demand.
+func ownRules(policy *v1alpha1.ConnectionPolicy) []audit.Rule {
+	if policy == nil || policy.Spec.Audit == nil {
+		return nil
+	}
+	var rules []audit.Rule
+	for _, r := range policy.Spec.Audit.Rules {
+		rules = append(rules, audit.Rule{ID: userrules.Prefix + r.Name, Title: r.Expression})
+	}
+	return rules
 }
 
 // finding tells of a verdict that fails. rule is zero for one that this version does not know.
@@ -159,10 +187,11 @@ func finding(v v1alpha1.Verdict, rule audit.Rule) Finding {
 		f.Cures = append(f.Cures, v.Cure)
 	}
 	for _, cure := range rule.Cures {
-		// The verdict's own may be cut at what an API text may hold.
-		if v.Cure == "" || !strings.HasPrefix(cure, strings.TrimSuffix(v.Cure, "…")) {
-			f.Cures = append(f.Cures, cure)
+		if v.Cure != "" && clip.Same(cure, v.Cure) {
+			f.Cures[0] = cure // the report's may be cut
+			continue
 		}
+		f.Cures = append(f.Cures, cure)
 	}
 	return f
 }

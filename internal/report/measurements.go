@@ -219,8 +219,9 @@ func dnsFacts(d *result.DNS) []fact {
 	f.text("full name", d.FullName)
 	f.count("queries a name", d.QueriesPerName)
 	f.count("needed, with a final dot", d.QueriesNeeded)
-	f.count("lost queries", d.Lost)
-	f.count("of queries", d.Queries)
+	if d.Lost != nil && d.Queries != nil {
+		f.of("lost queries", &result.Count{Got: *d.Lost, Of: *d.Queries})
+	}
 	f.count("answers of no such name", d.Negative)
 	f.count("refused or failed", d.Rejected)
 	f.count("too long for UDP", d.Truncated)

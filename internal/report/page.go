@@ -21,6 +21,8 @@ type Page struct {
 	Title string
 	// Summary says in a sentence or two how it stands.
 	Summary string
+	// First is what to do first about the worst finding; empty if there is none.
+	First string
 	// Worst is the gravest severity of a finding; empty if there is none.
 	Worst v1alpha1.Severity
 	// Intro are sentences on what is asked for.
@@ -35,7 +37,9 @@ type Page struct {
 type Link struct {
 	Name, Title string
 	Intro       []string
-	Findings    []Finding
+	// Troubles are what kept somebody from looking.
+	Troubles []string
+	Findings []Finding
 	// Unknown could not be judged, Passed do not fail.
 	Unknown, Passed []Remark
 	// NotApplicable and Disabled are ids of rules.
@@ -55,8 +59,11 @@ type Finding struct {
 	Evidence []string
 }
 
-// Remark is what a rule says that does not fail.
-type Remark struct{ Rule, Message string }
+// Remark is what rules say that do not fail.
+type Remark struct {
+	Rules   []string
+	Message string
+}
 
 // Section is a table with what belongs to it.
 type Section struct {
@@ -82,7 +89,6 @@ func NewPage(s Subject, rules []audit.Rule, now time.Time) Page {
 	}
 	if s.Policy != nil {
 		p.Intro = policyIntro(s.Policy)
-		p.Standing = standing(s.Policy)
 	}
 	for i := range s.Reports {
 		p.Links = append(p.Links, newLink(&s.Reports[i], s.Policy, rules, now))
@@ -91,7 +97,10 @@ func NewPage(s Subject, rules []audit.Rule, now time.Time) Page {
 	for i := range s.Tunings {
 		p.Tunings = append(p.Tunings, tuningSection(&s.Tunings[i], now))
 	}
-	p.Summary, p.Worst = summary(p)
+	if s.Policy != nil {
+		p.Standing = standing(s.Policy, p.Links)
+	}
+	p.summarise()
 	return p
 }
 
@@ -122,16 +131,35 @@ func policyIntro(policy *v1alpha1.ConnectionPolicy) []string {
 	return sentences
 }
 
-// standing are a policy's conditions.
-func standing(policy *v1alpha1.ConnectionPolicy) *Table {
+// standing are a policy's conditions. What the findings on its links say is not said again.
+func standing(policy *v1alpha1.ConnectionPolicy, links []Link) *Table {
 	if len(policy.Status.Conditions) == 0 {
 		return nil
 	}
 	t := &Table{Head: []string{"Condition", "Status", "Why"}}
 	for _, c := range policy.Status.Conditions {
-		t.Rows = append(t.Rows, []string{c.Type, string(c.Status), c.Reason + ": " + c.Message})
+		message := c.Message
+		if rules := breached(links); c.Reason == v1alpha1.ReasonFindings && len(rules) > 0 {
+			message = strings.Join(rules, ", ")
+		}
+		t.Rows = append(t.Rows, []string{c.Type, string(c.Status), c.Reason + ": " + message})
 	}
 	return t
+}
+
+// breached are the rules that keep a policy from being compliant, the gravest first, each once.
+func breached(links []Link) []string {
+	var rules []string
+	for _, severity := range []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning} {
+		for _, l := range links {
+			for _, f := range l.Findings {
+				if f.Severity == severity && !slices.Contains(rules, f.Rule) {
+					rules = append(rules, f.Rule)
+				}
+			}
+		}
+	}
+	return rules
 }
 
 // severities from the gravest on.
@@ -139,8 +167,8 @@ func severities() []v1alpha1.Severity {
 	return []v1alpha1.Severity{v1alpha1.SeverityError, v1alpha1.SeverityWarning, v1alpha1.SeverityInfo}
 }
 
-// summary says how all links stand.
-func summary(p Page) (text string, worst v1alpha1.Severity) {
+// summarise says how all links stand, and what to do first.
+func (p *Page) summarise() {
 	counts := map[v1alpha1.Severity]int{}
 	passed, unknown, first := 0, 0, ""
 	for _, severity := range severities() {
@@ -151,22 +179,28 @@ func summary(p Page) (text string, worst v1alpha1.Severity) {
 				}
 				counts[severity]++
 				if first == "" {
-					worst, first = severity, fmt.Sprintf("The worst, on link %s, is %s: %s", l.Name, f.Rule, f.Message)
+					p.Worst, first = severity, fmt.Sprintf("The worst, on link %s, is %s: %s", l.Name, f.Rule, f.Message)
+					if len(f.Cures) > 0 {
+						p.First = f.Cures[0]
+					}
 				}
 			}
 		}
 	}
 	for _, l := range p.Links {
-		passed += len(l.Passed)
-		unknown += len(l.Unknown)
+		passed += ruleCount(l.Passed)
+		unknown += ruleCount(l.Unknown)
 	}
 	switch {
 	case len(p.Links) == 0:
-		return "Nothing was seen yet.", ""
+		p.Summary = "Nothing was seen yet."
+		return
 	case first == "" && passed == 0:
-		return fmt.Sprintf("Nothing could be judged on %s yet.", plural(len(p.Links), "link")), ""
+		p.Summary = fmt.Sprintf("Nothing could be judged on %s yet.", plural(len(p.Links), "link")) + trouble(p.Links)
+		return
 	case first == "":
-		return fmt.Sprintf("No finding on %s: %s%s.", plural(len(p.Links), "link"), figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown)), ""
+		p.Summary = fmt.Sprintf("No finding on %s: %s%s.", plural(len(p.Links), "link"), figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown))
+		return
 	}
 	var parts []string
 	for _, severity := range severities() {
@@ -178,8 +212,27 @@ func summary(p Page) (text string, worst v1alpha1.Severity) {
 			parts = append(parts, plural(counts[severity], noun))
 		}
 	}
-	return fmt.Sprintf("%s on %s; %s%s. %s", strings.Join(parts, ", "), plural(len(p.Links), "link"),
-		figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown), first), worst
+	p.Summary = fmt.Sprintf("%s on %s; %s%s. %s", strings.Join(parts, ", "), plural(len(p.Links), "link"),
+		figure.Plural(passed, "verdict passes", "verdicts pass"), notJudged(unknown), first)
+}
+
+// ruleCount is how many rules say something.
+func ruleCount(remarks []Remark) int {
+	count := 0
+	for _, r := range remarks {
+		count += len(r.Rules)
+	}
+	return count
+}
+
+// trouble is the first thing that kept somebody from looking, as a sentence behind others.
+func trouble(links []Link) string {
+	for _, l := range links {
+		if len(l.Troubles) > 0 {
+			return " Link " + l.Name + ": " + l.Troubles[0]
+		}
+	}
+	return ""
 }
 
 func notJudged(unknown int) string {

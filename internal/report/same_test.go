@@ -10,7 +10,7 @@ import (
 
 // told are all texts of a page.
 func told(p Page) []string {
-	texts := append([]string{p.Title, p.Summary}, p.Intro...)
+	texts := append([]string{p.Title, p.Summary, p.First}, p.Intro...)
 	table := func(t *Table) {
 		if t == nil {
 			return
@@ -30,12 +30,12 @@ func told(p Page) []string {
 		}
 	}
 	for _, l := range p.Links {
-		texts = append(append(texts, l.Title), l.Intro...)
+		texts = append(append(append(texts, l.Title), l.Intro...), l.Troubles...)
 		for _, f := range l.Findings {
 			texts = append(append(append(texts, strings.ToUpper(string(f.Severity)), f.Rule, f.Title, f.Message, f.Why), f.Cures...), f.Evidence...)
 		}
 		for _, r := range append(l.Unknown, l.Passed...) {
-			texts = append(texts, r.Rule, r.Message)
+			texts = append(texts, strings.Join(r.Rules, ", "), r.Message)
 		}
 		texts = append(append(texts, l.NotApplicable...), l.Disabled...)
 		for _, s := range l.Sections {
@@ -55,7 +55,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 func TestBothTellAll(t *testing.T) {
 	tags := regexp.MustCompile(`<[^>]*>`)
 	for _, name := range append(names(), "everything") {
-		pages := pagesNamed(t, name)
+		pages := pagesNamed(t, name, rules())
 		var asText, asHTML bytes.Buffer
 		if err := WriteText(&asText, pages); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestNothingIsMarkup(t *testing.T) {
 	r.Status.Observers[0].Sysctls = map[string]string{bad: bad}
 	r.Namespace, r.Spec.PolicyName, r.Spec.LinkName = bad, bad, bad
 	var page bytes.Buffer
-	if err := WriteHTML(&page, pagesOf(objects), now()); err != nil {
+	if err := WriteHTML(&page, pagesOf(objects, rules()), now()); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(page.String(), "<script") {

@@ -37,7 +37,7 @@ func keyFigures() []keyFigure {
 			}},
 		{"set-up share", "%", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.SetupSharePercent) },
 			func(o *v1alpha1.Objectives) []plot.Bound { return objective(number(o.SetupSharePercent), 1, "%") }},
-		{"requests a connection", "at least", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.RequestsAtLeast) }, nil},
+		{"requests a connection", unitAtLeast, 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.RequestsAtLeast) }, nil},
 		{"new connections", "per s", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.ConnectionsPerSecond) }, nil},
 		{"ports held", "%", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.PortUtilizationPercent) },
 			func(o *v1alpha1.Objectives) []plot.Bound {
@@ -46,7 +46,27 @@ func keyFigures() []keyFigure {
 				}
 				return []plot.Bound{{Value: slowPercent, Text: "connect() slows down"}}
 			}},
+		{"silence that cuts", "s", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.IdleCutSeconds) }, nil},
+		{"silence survived", "s", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.IdleSurvivedSeconds) }, nil},
+		{"stall of small writes", "ms", 1e-3, func(k v1alpha1.KeyFigures) *float64 { return number(k.StallMicroseconds) }, nil},
+		{"first flight", "segments", 1, func(k v1alpha1.KeyFigures) *float64 { return number(k.InitialWindowSegments) }, nil},
 	}
+}
+
+// unitAtLeast stands where a figure is a count, of which there may be more.
+const unitAtLeast = "at least"
+
+// says is a figure with its name and unit.
+func (k keyFigure) says(value float64) string {
+	if k.unit == unitAtLeast {
+		return fmt.Sprintf("%s %s %s", k.name, k.unit, plain(value))
+	}
+	return fmt.Sprintf("%s %s %s", k.name, plain(value), k.unit)
+}
+
+// unchanged says whether all points say the same.
+func unchanged(points []plot.Point) bool {
+	return !slices.ContainsFunc(points, func(p plot.Point) bool { return p.Value != points[0].Value })
 }
 
 // slowPercent of the ports is where connect() begins to search long (net/ipv4/inet_hashtables.c, __inet_hash_connect).
@@ -69,7 +89,8 @@ func objective(value *float64, factor float64, unit string) []plot.Bound {
 
 func plain(value float64) string { return strconv.FormatFloat(value, 'g', 4, 64) }
 
-// figuresSection is the history of the key figures, the newest first, with a plot each.
+// figuresSection is the history of the key figures, the newest first, with a plot each; those that were the same at all looks
+// are told in a sentence.
 func figuresSection(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolicy) []Section {
 	looks := history.Looks(report.Status.History)
 	if len(looks) == 0 && report.Status.KeyFigures != nil && report.Status.ObservedTime != nil {
@@ -83,6 +104,7 @@ func figuresSection(report *v1alpha1.ConnectionReport, policy *v1alpha1.Connecti
 	for _, look := range looks {
 		s.Table.Rows = append(s.Table.Rows, []string{look.Time.UTC().Format("2006-01-02 15:04")})
 	}
+	var same []string
 	for i, k := range keyFigures() {
 		var points []plot.Point
 		cells := make([]string, len(looks))
@@ -98,6 +120,10 @@ func figuresSection(report *v1alpha1.ConnectionReport, policy *v1alpha1.Connecti
 		if len(points) == 0 {
 			continue
 		}
+		if len(points) > 1 && len(points) == len(looks) && unchanged(points) {
+			same = append(same, k.says(points[0].Value))
+			continue
+		}
 		s.Table.Head = append(s.Table.Head, fmt.Sprintf("%s, %s", k.name, k.unit))
 		for row := range s.Table.Rows {
 			s.Table.Rows[row] = append(s.Table.Rows[row], cells[row])
@@ -111,8 +137,14 @@ func figuresSection(report *v1alpha1.ConnectionReport, policy *v1alpha1.Connecti
 			s.Plots = append(s.Plots, plot.History(plotID(report, "history-"+strconv.Itoa(i)), capital(k.name), k.unit, points, bounds))
 		}
 	}
-	if len(s.Table.Head) == 1 {
+	if len(same) > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("The same at each of the %d looks: %s.", len(looks), strings.Join(same, ", ")))
+	}
+	switch {
+	case len(s.Table.Head) == 1 && len(same) == 0:
 		return nil
+	case len(s.Table.Head) == 1:
+		s.Table = nil
 	}
 	return []Section{s}
 }
@@ -240,7 +272,7 @@ func idleRow(i result.Idle) (*plot.Cut, []string) {
 
 // duration writes seconds as people say them.
 func duration(seconds float64) string {
-	if seconds < 1 {
+	if seconds > 0 && seconds < 1 {
 		return figure.Microseconds(1e6 * seconds)
 	}
 	if seconds < 1000 {

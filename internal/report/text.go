@@ -33,6 +33,9 @@ func (t *text) page(p Page) {
 	t.line(p.Title)
 	t.line(strings.Repeat("=", utf8.RuneCountInString(p.Title)))
 	t.sentences("", p.Summary)
+	if p.First != "" {
+		t.hanging("Do first: ", p.First)
+	}
 	if len(p.Intro) > 0 {
 		t.line("")
 		t.sentences("", strings.Join(p.Intro, " "))
@@ -56,6 +59,9 @@ func (t *text) link(l Link) {
 	t.line(l.Title)
 	t.line(strings.Repeat("-", utf8.RuneCountInString(l.Title)))
 	t.sentences("", strings.Join(l.Intro, " "))
+	for _, trouble := range l.Troubles {
+		t.hanging("! ", trouble)
+	}
 	for _, f := range l.Findings {
 		t.finding(f)
 	}
@@ -98,7 +104,12 @@ func (t *text) remarks(title string, remarks []Remark) {
 	t.line("")
 	t.line(title)
 	for _, r := range remarks {
-		t.hanging("  "+r.Rule+"   ", r.Message)
+		if len(r.Rules) == 1 {
+			t.hanging("  "+r.Rules[0]+"   ", r.Message)
+			continue
+		}
+		t.hanging("  ", r.Message)
+		t.hanging("          ", strings.Join(r.Rules, ", "))
 	}
 }
 

@@ -25,6 +25,7 @@ type Series struct {
 // the medians of the first two names is written beside them, where that is what the plot is for.
 func Distributions(id, title, what string, series []Series, compared bool) Plot {
 	const width, height = 440, 290
+	nodes := nodesOf(series)
 	p := Plot{ID: id, Title: title, Width: width, Height: height, Numeric: true}
 	low, high := math.Inf(1), 0.0
 	for _, s := range series {
@@ -48,13 +49,17 @@ func Distributions(id, title, what string, series []Series, compared bool) Plot 
 			names = append(names, s.Name)
 			p.Legend = append(p.Legend, Entry{Class: class(len(names) - 1), Text: s.Name})
 		}
-		p.Shapes = append(p.Shapes, curve(s, class(slices.Index(names, s.Name)), x, y)...)
+		p.Shapes = append(p.Shapes, curve(s, class(slices.Index(names, s.Name)), stroke(slices.Index(nodes, s.Node)), x, y)...)
 		told = append(told, fmt.Sprintf("%s from %s: median %s, 99th percentile %s", s.Name, s.Node,
 			figure.Microseconds(s.Distribution.P50), figure.Microseconds(s.Distribution.P99)))
 	}
 	p.Legend = legend(p.Legend...)
 	if compared && len(names) > 1 {
 		p.Shapes = append(p.Shapes, distance(series, names, x, y)...)
+	}
+	if len(nodes) > 1 {
+		p.Shapes = append(p.Shapes, strokes(nodes, height)...)
+		p.Height += 7 + nodeHeight*float64(len(nodes))
 	}
 	p.Description = strings.Join(told, "; ") + ". The dots were measured; the lines between them lead the eye alone."
 	return p
@@ -69,9 +74,38 @@ const (
 	margin = 1.15
 )
 
-func curve(s Series, class string, x, y scale) []Shape {
+// nodesOf are the nodes of series, each once.
+func nodesOf(series []Series) []string {
+	var nodes []string
+	for _, s := range series {
+		if !slices.Contains(nodes, s.Node) {
+			nodes = append(nodes, s.Node)
+		}
+	}
+	return nodes
+}
+
+// stroke is how the curves of the nth node are drawn.
+func stroke(n int) string { return []string{"solid", "dashed", "dotted", "mixed"}[n%4] }
+
+// nodeHeight is that of a line that explains the stroke of one node.
+const nodeHeight = 16
+
+// strokes explain which node is drawn how, below the plot.
+func strokes(nodes []string, below float64) []Shape {
+	const sample, letters = 30, 46
+	var shapes []Shape
+	for i, node := range nodes {
+		y := below + 7 + nodeHeight*float64(i)
+		shapes = append(shapes, Shape{Kind: Line, Class: "sample " + stroke(i), X: left, X2: left + sample, Y: y, Y2: y},
+			Shape{Kind: Text, Class: "note", Anchor: "start", X: left + sample + 8, Y: y + 4, Text: short(node, letters)})
+	}
+	return shapes
+}
+
+func curve(s Series, class, stroke string, x, y scale) []Shape {
 	d := s.Distribution
-	way := Shape{Kind: Way, Class: class}
+	way := Shape{Kind: Way, Class: class + " " + stroke}
 	var dots []Shape
 	for _, known := range []struct {
 		share, value float64

@@ -45,8 +45,9 @@ func Ports(id, title string, pods []PodPorts) Plot {
 			Shape{Kind: Box, Class: "series-b", X: x.at(float64(pod.Open)), Y: above, X2: x.at(float64(held)), Y2: below,
 				Tip: fmt.Sprintf("%s in TIME_WAIT", figure.Count(pod.TimeWait))},
 			mark("slow", x.at(slowShare*float64(pod.Available)), above, below, "half of the ports: connect() becomes slow"),
-			mark("ceiling", x.at(float64(pod.Available)), above, below, fmt.Sprintf("%s ports: all there are", figure.Count(pod.Available))),
+			// The peak is the wider mark, so that the ceiling is seen upon it.
 			mark("peak", x.at(float64(pod.Peak)), above, below, fmt.Sprintf("%s ports at the peak", figure.Count(pod.Peak))),
+			mark("ceiling", x.at(float64(pod.Available)), above, below, fmt.Sprintf("%s ports: all there are", figure.Count(pod.Available))),
 		)
 		told = append(told, fmt.Sprintf("Row %d, pod %s: %s open, %s in TIME_WAIT, %s at the peak, of %s", i+1, pod.Pod,
 			figure.Count(pod.Open), figure.Count(pod.TimeWait), figure.Count(pod.Peak), figure.Count(pod.Available)))
