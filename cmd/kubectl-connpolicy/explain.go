@@ -37,6 +37,9 @@ func (p *plugin) explain() *cobra.Command {
 				if text, err = explanation(arguments[0]); err != nil {
 					return err
 				}
+				if width := p.columns(); width > 0 {
+					text = report.Fold(text, width)
+				}
 			}
 			_, err := io.WriteString(p.Out, text)
 			return err

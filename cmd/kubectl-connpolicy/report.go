@@ -106,7 +106,7 @@ func (p *plugin) writeReport(form string, objects report.Objects, name string) e
 	if form == "html" {
 		return report.WriteHTML(p.Out, pages, p.now())
 	}
-	return report.WriteText(p.Out, pages)
+	return report.WriteText(p.Out, pages, p.columns())
 }
 
 // list is what kubectl writes several objects as.

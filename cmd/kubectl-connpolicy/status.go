@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -119,8 +120,9 @@ func compareFindings(a, b *v1alpha1.FindingCount) int {
 	return slices.Compare(weigh(a), weigh(b))
 }
 
-// worstColumns bound the last column: a table is to be overlooked, and the report tells the rest.
-const worstColumns = 90
+// worstColumns bound the last column: a table is to be overlooked, and the report tells the rest. A terminal that is narrower
+// leaves it what the others do not take, fewestColumns at the least.
+const worstColumns, fewestColumns = 90, 24
 
 func (p *plugin) writeStatus(form string, list []standing) error {
 	if form != "text" {
@@ -130,20 +132,36 @@ func (p *plugin) writeStatus(form string, list []standing) error {
 		fmt.Fprintln(p.ErrOut, "There is no ConnectionPolicy here; -A looks in all namespaces, and 'kubectl connpolicy discover' writes one.")
 		return nil
 	}
-	rows := [][]string{{"NAMESPACE", "POLICY", "LINKS", "READY", "ERRORS", "WARNINGS", "REMARKS", "TUNED", "WORST, OR NOT JUDGED"}}
+	const last = "WORST, OR NOT JUDGED"
+	rows := [][]string{{"NAMESPACE", "POLICY", "LINKS", "READY", "ERRORS", "WARNINGS", "REMARKS", "TUNED", last}}
+	var worst []string
 	for _, s := range list {
 		errors, warnings, remarks := "unknown", "unknown", "unknown"
 		if f := s.Findings; f != nil {
 			errors, warnings, remarks = strconv.Itoa(int(f.Error)), strconv.Itoa(int(f.Warning)), strconv.Itoa(int(f.Info))
 		}
-		worst := columns.Wrap(cmp.Or(s.Worst, s.NotJudged), worstColumns)
-		if len(worst) > 1 {
-			worst[0] += " …"
-		}
-		rows = append(rows, []string{orDash(s.Namespace), s.Name, strconv.Itoa(s.Links), orDash(s.Ready), errors, warnings, remarks, orDash(s.Tuned), worst[0]})
+		worst = append(worst, cmp.Or(s.Worst, s.NotJudged))
+		rows = append(rows, []string{orDash(s.Namespace), s.Name, strconv.Itoa(s.Links), orDash(s.Ready), errors, warnings, remarks, orDash(s.Tuned), ""})
+	}
+	room := worstColumns
+	if width := p.columns(); width > 0 {
+		room = max(fewestColumns, min(room, width-utf8.RuneCountInString(columns.Align(rows)[0])+len(last)))
+	}
+	for i := range worst {
+		rows[1+i][len(rows[0])-1] = beginning(worst[i], room)
 	}
 	_, err := fmt.Fprintln(p.Out, strings.Join(columns.Align(rows), "\n"))
 	return err
+}
+
+// beginning is as much of a text as there is room for.
+func beginning(text string, room int) string {
+	const more = " …"
+	lines := columns.Wrap(text, room)
+	if len(lines) == 1 {
+		return lines[0]
+	}
+	return columns.Wrap(text, room-utf8.RuneCountInString(more))[0] + more
 }
 
 func orDash(text string) string {

@@ -2,6 +2,7 @@ package columns_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/connpolicy/connpolicy/internal/columns"
@@ -30,5 +31,39 @@ func TestAlign(t *testing.T) {
 	}
 	if got := columns.Align(nil); got != nil {
 		t.Errorf("no rows: %q", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	head := []string{"", "node-1", "requests that one connection carried"}
+	rows := [][]string{{"how it ended", "announced by Connection: close", "341"}, {"kept", "yes", "an unbreakableword"}}
+	for most, want := range map[int]string{
+		0: `              node-1                          requests that one
+                                              connection carried
+how it ended  announced by Connection: close  341
+kept          yes                             an unbreakableword`,
+		50: `              node-1             requests that one
+                                 connection
+                                 carried
+how it ended  announced by       341
+              Connection: close
+kept          yes                an
+                                 unbreakableword`,
+		10: `       node-1       requests that
+                    one connection
+                    carried
+how    announced    341
+it     by
+ended  Connection:
+       close
+kept   yes          an
+                    unbreakableword`,
+	} {
+		if got := strings.Join(columns.Table(head, rows, most), "\n"); got != want {
+			t.Errorf("%d columns:\n%s\nwant\n%s", most, got, want)
+		}
+	}
+	if got := columns.Table([]string{"A", "B"}, nil, 80); len(got) != 1 || got[0] != "A  B" {
+		t.Errorf("%q", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -152,13 +153,14 @@ func TestPageInBrowser(t *testing.T) {
 			if err := WriteHTML(&html, pages, now()); err != nil {
 				t.Fatal(err)
 			}
+			name := path.Base(name)
 			keep(t, name+".html", html.Bytes())
-			path, err := filepath.Abs(filepath.Join(screenshots, name+".html"))
+			file, err := filepath.Abs(filepath.Join(screenshots, name+".html"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, look := range looks() {
-				if err := chromedp.Do(ctx, chromedp.EmulateViewport(look.width, 900), chromedp.Navigate("file://"+path)); err != nil {
+				if err := chromedp.Do(ctx, chromedp.EmulateViewport(look.width, 900), chromedp.Navigate("file://"+file)); err != nil {
 					t.Fatal(err)
 				}
 				look.check(ctx, t, want)

@@ -27,7 +27,7 @@ func FuzzPages(f *testing.F) {
 			return
 		}
 		pages := pagesOf(objects, rules())
-		if err := WriteText(io.Discard, pages); err != nil {
+		if err := WriteText(io.Discard, pages, 0); err != nil {
 			t.Error(err)
 		}
 		var page bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
@@ -23,6 +24,7 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 	t, err := template.New("document").Funcs(template.FuncMap{
 		"badge": badge,
 		"cell":  withItsUnit(),
+		"short": func(cell string) bool { return utf8.RuneCountInString(cell) <= shortCell },
 		"upper": strings.ToUpper,
 		"join":  func(list []string) string { return strings.Join(list, ", ") },
 		"text":  func(sentences []string) string { return strings.Join(sentences, " ") },
@@ -42,6 +44,9 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 		Pages          []Page
 	}{title, now.UTC().Format("2006-01-02 15:04 UTC"), len(pages) > 1, pages})
 }
+
+// shortCell is how long the head of a row may be that is not broken, such as a date with its time.
+const shortCell = 17
 
 // withItsUnit keeps the figures of a cell and their units on one line.
 func withItsUnit() func(cell string) string {

@@ -149,11 +149,16 @@ func addRemark(remarks []Remark, v v1alpha1.Verdict, instead string, rule audit.
 	if title := cmp.Or(rule.Title, v.Title); message == "" && title != "" {
 		message = instead + title
 	}
+	return add(remarks, v.Rule, message)
+}
+
+// add puts those that say the same together, in the order in which each was first said.
+func add(remarks []Remark, by, message string) []Remark {
 	if i := slices.IndexFunc(remarks, func(r Remark) bool { return message != "" && r.Message == message }); i >= 0 {
-		remarks[i].Rules = append(remarks[i].Rules, v.Rule)
+		remarks[i].By = append(remarks[i].By, by)
 		return remarks
 	}
-	return append(remarks, Remark{[]string{v.Rule}, message})
+	return append(remarks, Remark{[]string{by}, message})
 }
 
 // passes says of a rule's title that the rule is met: a rule is named for what it finds, one of the policy's own for what it

@@ -75,6 +75,7 @@ func measurementSections(report *v1alpha1.ConnectionReport, views []view) []Sect
 	for _, m := range known() {
 		s := Section{Title: m.title, Table: &Table{Head: []string{""}}, Beside: true}
 		columns := make([][]fact, 0, len(views))
+		var causes []Remark // of nodes
 		var series []plot.Series
 		for _, v := range views {
 			meta, asked := v.found.Measurements.Outcomes()[m.name]
@@ -82,6 +83,9 @@ func measurementSections(report *v1alpha1.ConnectionReport, views []view) []Sect
 				continue
 			}
 			s.Table.Head = append(s.Table.Head, v.node)
+			if meta.Cause != "" {
+				causes = add(causes, v.node, meta.Cause)
+			}
 			columns = append(columns, append(outcomeFacts(meta), m.facts(&v.found.Measurements)...))
 			if m.times == nil {
 				continue
@@ -96,6 +100,9 @@ func measurementSections(report *v1alpha1.ConnectionReport, views []view) []Sect
 			continue
 		}
 		s.Table.fill(columns)
+		for _, cause := range causes {
+			s.Notes = append(s.Notes, fmt.Sprintf("From %s: %s", strings.Join(cause.By, " and "), sentence(cause.Message)))
+		}
 		if len(series) > 0 {
 			s.Plots = []plot.Plot{plot.Distributions(plotID(report, m.name), m.title+": "+m.drawing, m.drawing, series, m.compared)}
 		}
@@ -134,9 +141,6 @@ func outcomeFacts(meta result.Meta) []fact {
 	facts.add("outcome (samples)", outcome)
 	if meta.Errors > 0 {
 		facts.add("failed attempts", figure.Count(meta.Errors))
-	}
-	if meta.Cause != "" {
-		facts.add("because", meta.Cause)
 	}
 	return facts
 }

@@ -59,9 +59,9 @@ type Finding struct {
 	Evidence []string
 }
 
-// Remark is what rules say that do not fail.
+// Remark is what rules say that do not fail, or nodes that could not be measured from.
 type Remark struct {
-	Rules   []string
+	By      []string
 	Message string
 }
 
@@ -220,7 +220,7 @@ func (p *Page) summarise() {
 func ruleCount(remarks []Remark) int {
 	count := 0
 	for _, r := range remarks {
-		count += len(r.Rules)
+		count += len(r.By)
 	}
 	return count
 }

@@ -3,18 +3,23 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/connpolicy/connpolicy/internal/columns"
 )
 
-// textColumns is how wide sentences are written. Tables are as wide as their figures.
-const textColumns = 100
+// textColumns is how wide sentences are written at the most, leastColumns at the least.
+const textColumns, leastColumns = 100, 40
 
-// WriteText writes pages for a terminal, one after the other. The error is that of the writer.
-func WriteText(w io.Writer, pages []Page) error {
-	var t text
+// WriteText writes pages one after the other, for a terminal of so many columns. 0: for something else, in which tables are
+// as wide as their figures. The error is that of the writer.
+func WriteText(w io.Writer, pages []Page, columns int) error {
+	t := text{width: textColumns, screen: columns}
+	if columns > 0 {
+		t.width = max(leastColumns, min(textColumns, columns))
+	}
 	for i, p := range pages {
 		if i > 0 {
 			t.line("")
@@ -25,7 +30,11 @@ func WriteText(w io.Writer, pages []Page) error {
 	return err
 }
 
-type text struct{ strings.Builder }
+type text struct {
+	strings.Builder
+	// width of sentences, and of the screen; 0: there is none.
+	width, screen int
+}
 
 func (t *text) line(line string) { fmt.Fprintln(t, strings.TrimRight(line, " ")) }
 
@@ -76,7 +85,7 @@ func (t *text) link(l Link) {
 
 func (t *text) finding(f Finding) {
 	t.line("")
-	t.line(fmt.Sprintf("%s %s: %s", strings.ToUpper(string(f.Severity)), f.Rule, f.Title))
+	t.sentences("", fmt.Sprintf("%s %s: %s", strings.ToUpper(string(f.Severity)), f.Rule, f.Title))
 	t.hanging("  seen    ", f.Message)
 	if f.Why != "" {
 		t.hanging("  why     ", f.Why)
@@ -104,12 +113,12 @@ func (t *text) remarks(title string, remarks []Remark) {
 	t.line("")
 	t.line(title)
 	for _, r := range remarks {
-		if len(r.Rules) == 1 {
-			t.hanging("  "+r.Rules[0]+"   ", r.Message)
+		if len(r.By) == 1 {
+			t.hanging("  "+r.By[0]+"   ", r.Message)
 			continue
 		}
 		t.hanging("  ", r.Message)
-		t.hanging("          ", strings.Join(r.Rules, ", "))
+		t.hanging("          ", strings.Join(r.By, ", "))
 	}
 }
 
@@ -133,14 +142,44 @@ func (t *text) section(s Section) {
 
 // table writes a table below its title.
 func (t *text) table(table Table) {
-	for _, line := range columns.Align(append([][]string{table.Head}, table.Rows...)) {
-		t.line("  " + line)
+	const indent = "  "
+	lines := columns.Table(table.Head, table.Rows, max(0, t.screen-len(indent)))
+	wide := slices.ContainsFunc(lines, func(line string) bool { return utf8.RuneCountInString(indent+line) > t.screen })
+	if wide && t.screen > 0 {
+		t.stacked(table)
+		return
+	}
+	for _, line := range lines {
+		t.line(indent + line)
+	}
+}
+
+// stacked writes a table whose words are too long for the screen with the cells of a row below each other, or, if there are
+// two columns or all nodes say the same, behind the row's name.
+func (t *text) stacked(table Table) {
+	named := func(name, value string) string { return strings.TrimPrefix(name+": "+value, ": ") }
+	if len(table.Head) == 2 {
+		t.hanging("  ", named(table.Head[0], table.Head[1]))
+	}
+	for _, row := range table.Rows {
+		if len(row) == 2 {
+			t.hanging("    ", named(row[0], row[1]))
+			continue
+		}
+		if table.Head[0] == "" && len(slices.Compact(slices.Clone(row[1:]))) == 1 {
+			t.hanging("  ", named(row[0], row[1]))
+			continue
+		}
+		t.hanging("  ", named(table.Head[0], row[0]))
+		for i, cell := range row[1:] {
+			t.hanging("    ", named(table.Head[1+i], cell))
+		}
 	}
 }
 
 // sentences writes a text in lines of the text's width.
 func (t *text) sentences(indent, sentences string) {
-	for _, line := range columns.Wrap(sentences, textColumns-len(indent)) {
+	for _, line := range columns.Wrap(sentences, t.width-len(indent)) {
 		t.line(indent + line)
 	}
 }
@@ -148,7 +187,7 @@ func (t *text) sentences(indent, sentences string) {
 // hanging writes a text behind a head, with all its lines below each other.
 func (t *text) hanging(head, sentences string) {
 	width := utf8.RuneCountInString(head)
-	for i, line := range columns.Wrap(sentences, textColumns-width) {
+	for i, line := range columns.Wrap(sentences, max(t.width-width, leastColumns/2)) {
 		if i > 0 {
 			head = strings.Repeat(" ", width)
 		}
