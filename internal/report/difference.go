@@ -12,17 +12,13 @@ import (
 
 // differenceSection names what is not the same from all nodes, beyond what chance brings.
 func differenceSection(views []view) []Section {
-	s := Section{Title: "Where the nodes differ", Table: &Table{Head: []string{"Figure", "Least", "Most", "Apart from the others"}}}
-	places := make([]spread.Place, len(views))
-	for i, v := range views {
-		places[i] = spread.Place{Node: v.node, Result: v.found}
-	}
-	for _, f := range spread.Of(places) {
+	s := Section{Title: "Where the nodes differ", Table: &Table{Head: []string{"Figure", "Least", "Most", "Differs on"}}}
+	for _, f := range spread.Of(places(views)) {
 		if f.Differs != "" {
 			s.Table.Rows = append(s.Table.Rows, []string{spreadName(f.Name), spreadValue(f.Name, f.Least()), spreadValue(f.Name, f.Most()), f.Differs})
 		}
 	}
-	path := spread.PathOf(places)
+	path := spread.PathOf(places(views))
 	if len(path.Kernels) > 1 {
 		s.Notes = append(s.Notes, "Kernels: "+strings.Join(path.Kernels, ", ")+".")
 	}
@@ -36,6 +32,33 @@ func differenceSection(views []view) []Section {
 		return nil
 	}
 	return []Section{s}
+}
+
+func places(views []view) []spread.Place {
+	list := make([]spread.Place, len(views))
+	for i, v := range views {
+		list[i] = spread.Place{Node: v.node, Result: v.found}
+	}
+	return list
+}
+
+// whoDiffers names the nodes that differ from the others in any figure. Empty: none does.
+func whoDiffers(views []view) string {
+	var nodes []string
+	for _, f := range spread.Of(places(views)) {
+		if f.Differs != "" && !slices.Contains(nodes, f.Differs) {
+			nodes = append(nodes, f.Differs)
+		}
+	}
+	switch {
+	case len(nodes) == 0:
+		return ""
+	case len(nodes) == 1 && len(views) == 2:
+		return nodes[0] + " differs from the other node."
+	case len(nodes) == 1:
+		return nodes[0] + " differs from the other nodes."
+	}
+	return strings.Join(nodes, " and ") + " differ from the other nodes."
 }
 
 // spreadName is how people call a figure of internal/spread: as its section does.

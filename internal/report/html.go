@@ -24,6 +24,9 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 	t, err := template.New("document").Funcs(template.FuncMap{
 		"badge": badge,
 		"cell":  withItsUnit(),
+		"whole": func(cell string) bool {
+			return utf8.RuneCountInString(cell) <= wholeCell && !strings.Contains(cell, " ")
+		},
 		"short": func(cell string) bool { return utf8.RuneCountInString(cell) <= shortCell },
 		"upper": strings.ToUpper,
 		"join":  func(list []string) string { return strings.Join(list, ", ") },
@@ -47,6 +50,9 @@ func WriteHTML(w io.Writer, pages []Page, now time.Time) error {
 
 // shortCell is how long the head of a row may be that is not broken, such as a date with its time.
 const shortCell = 17
+
+// wholeCell is how long a word may be that is not broken, such as an address with its port.
+const wholeCell = 21
 
 // withItsUnit keeps the figures of a cell and their units on one line.
 func withItsUnit() func(cell string) string {

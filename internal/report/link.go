@@ -48,6 +48,9 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 	}
 	views, troubles := viewsOf(report)
 	l.Troubles = append(l.Troubles, troubles...)
+	if who := whoDiffers(views); who != "" {
+		l.Intro = append(l.Intro, who)
+	}
 	if message := messageOf(policy, l.Name); message != "" {
 		l.Troubles = append(l.Troubles, sentence(message))
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 	"github.com/connpolicy/connpolicy/internal/figure"
@@ -260,9 +261,18 @@ func handshakeFacts(h *result.Handshake) []fact {
 		if t.Resumed != nil && t.ResumptionsTried != nil {
 			f.add("resumed", fmt.Sprintf("%d of %d", *t.Resumed, *t.ResumptionsTried))
 		}
-		f.text("certificates end", t.CertificateExpires)
+		f.text("certificates end", minute(t.CertificateExpires))
 	}
 	return f
+}
+
+// minute writes a time to the minute. What is not RFC 3339 stays.
+func minute(text string) string {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return text
+	}
+	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 func handshakeTimes(m *result.Measurements) []timed {
@@ -559,8 +569,19 @@ func parallelFacts(p *result.Parallel) []fact {
 			figure.Rate(level.OfferedPerSecond), figure.Microseconds(level.P50Microseconds), figure.Microseconds(level.P99Microseconds)))
 	}
 	f.count("more than these gain nothing", p.Knee)
-	f.text("stopped by", p.StoppedBy)
+	f.text("stopped by", stopping(p.StoppedBy))
 	return f
+}
+
+// stopping says what ended the climb to more connections.
+func stopping(by string) string {
+	words, known := map[string]string{
+		"knee": "no more gained", "latency": "answers that took longer", "limit": "the probe's limits", "probe": "want of time of the probe itself",
+	}[by]
+	if !known {
+		return by
+	}
+	return words
 }
 
 func identityFacts(i *result.Identity) []fact {

@@ -120,12 +120,15 @@ func curve(s Series, class, stroke string, x, y scale) []Shape {
 	return append([]Shape{way}, dots...)
 }
 
-// distance is between the medians of the first two names, from the first node that has both.
+// distance is between the medians of the first two names, from the first node that has both, unless they may be the same.
 func distance(series []Series, names []string, x, y scale) []Shape {
 	for _, a := range series {
 		for _, b := range series {
 			if a.Name != names[0] || b.Name != names[1] || a.Node != b.Node {
 				continue
+			}
+			if mayBeSame(a.Distribution, b.Distribution) {
+				return nil
 			}
 			low, high := min(a.Distribution.P50, b.Distribution.P50), max(a.Distribution.P50, b.Distribution.P50)
 			const share = 50
@@ -138,6 +141,12 @@ func distance(series []Series, names []string, x, y scale) []Shape {
 		}
 	}
 	return nil
+}
+
+// mayBeSame says whether two medians are not apart, as far as they are known. Where nobody said how well, they are taken for
+// apart.
+func mayBeSame(a, b result.Distribution) bool {
+	return a.P50Low != nil && a.P50High != nil && b.P50Low != nil && b.P50High != nil && *a.P50Low <= *b.P50High && *b.P50Low <= *a.P50High
 }
 
 // class is the colour of the nth series.

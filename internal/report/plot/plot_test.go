@@ -79,8 +79,23 @@ func TestDistanceOfMedians(t *testing.T) {
 			texts = append(texts, s.Text)
 		}
 	}
-	if !slices.Equal(texts, []string{"256 µs apart at the median"}) {
-		t.Errorf("%q: the medians of one node are compared", texts)
+	if !slices.Equal(texts, []string{"256 µs apart at the median", "a", "b"}) {
+		t.Errorf("%q: the medians of one node are compared, and the nodes are named", texts)
+	}
+	known := func(low, median, high float64) result.Distribution {
+		d := at(median)
+		d.P50Low, d.P50High = &low, &high
+		return d
+	}
+	for _, high := range []float64{370, 380} {
+		reused, want := known(100, 164, high), 0
+		if high < 375 {
+			want = 1
+		}
+		p = Distributions("id", "title", "time", []Series{{"new", "a", known(375, 420, 499)}, {"reused", "a", reused}}, true)
+		if got := len(slices.DeleteFunc(p.Shapes, func(s Shape) bool { return s.Kind != Text })); got != want {
+			t.Errorf("medians up to %g and from 375 on: %d texts, want %d", high, got, want)
+		}
 	}
 }
 
