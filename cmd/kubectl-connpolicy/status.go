@@ -122,7 +122,7 @@ func compareFindings(a, b *v1alpha1.FindingCount) int {
 
 // worstColumns bound the last column: a table is to be overlooked, and the report tells the rest. A terminal that is narrower
 // leaves it what the others do not take, fewestColumns at the least.
-const worstColumns, fewestColumns = 90, 24
+const worstColumns, fewestColumns = 92, 24
 
 func (p *plugin) writeStatus(form string, list []standing) error {
 	if form != "text" {

@@ -243,6 +243,30 @@ func TestFitIsBounded(t *testing.T) {
 	}
 }
 
+// Of more vantages than a run needs, those that measured stay before those that brought nothing, wherever they stand.
+func TestFewerVantages(t *testing.T) {
+	var status v1alpha1.ConnectionReportStatus
+	for i, outcome := range []result.Outcome{result.Failed, result.Measured, result.Lost, result.Measured, result.Measured} {
+		v := v1alpha1.Vantage{Pod: fmt.Sprint(i), Outcome: string(outcome)}
+		if outcome == result.Measured {
+			v = vantageOf(t, "n", v.Pod, usual())
+		}
+		status.Vantages = append(status.Vantages, v)
+	}
+	vantage.Shorten(status.Vantages)
+	fewerVantages(&status)
+	var pods []string
+	for _, v := range vantage.Whole(status.Vantages) {
+		pods = append(pods, v.Pod)
+		if v.Outcome == string(result.Measured) && !vantage.Readable(v) {
+			t.Errorf("%s cannot be read any more", v.Pod)
+		}
+	}
+	if got := strings.Join(pods, ""); got != "0123" {
+		t.Errorf("%s stay", got)
+	}
+}
+
 // How much room there is for words changes from run to run, and is not worth a write.
 func TestRoomForWordsIsNotSignificant(t *testing.T) {
 	whole := longReport(t, nil, map[v1alpha1.VerdictResult]int{v1alpha1.VerdictFail: 4, v1alpha1.VerdictPass: 4, v1alpha1.VerdictUnknown: 2, v1alpha1.VerdictNotApplicable: 2},

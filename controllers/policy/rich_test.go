@@ -58,8 +58,8 @@ func richScope(t *testing.T) (*scope, *link) {
 		To:         []v1alpha1.Link{{Name: "payments", Protocol: v1alpha1.ProtocolHTTPS}},
 		Objectives: &v1alpha1.Objectives{HandshakeP99Microseconds: new(int64(50)), SetupSharePercent: new(int32(20)), PortUtilizationPercent: new(int32(45))},
 		Audit: &v1alpha1.AuditSpec{Rules: []v1alpha1.AuditRule{
-			{Name: "fast", Expression: "handshake.connectMicroseconds.p50 < 1000.0", Message: "connect() takes longer than a millisecond"},
-			{Name: "slow", Expression: "handshake.connectMicroseconds.p50 > 100000.0", Message: "connect() takes less than it should"},
+			{Name: "fast", Expression: "handshake.connectMicroseconds.p50 < 1000.0", Message: "connect() takes longer than a millisecond", Severity: v1alpha1.SeverityWarning},
+			{Name: "slow", Expression: "handshake.connectMicroseconds.p50 > 100000.0", Message: "connect() takes less than it should", Severity: v1alpha1.SeverityInfo},
 		}},
 	}}
 	s := newScope(p, begin)

@@ -205,24 +205,24 @@ func TestCompliantWhileSilenceIsMeasured(t *testing.T) {
 		change func(*scope, *link)
 		want   string
 	}{
-		{"under way", func(*scope, *link) {}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205"},
+		{"under way", func(*scope, *link) {}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP205, server CP501"},
 		{"and more is not known", func(_ *scope, l *link) {
 			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP101", Result: v1alpha1.VerdictUnknown})
-		}, "NotJudged: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205; too little is known to judge server CP101"},
+		}, "NotJudged: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP205, server CP501; too little is known to judge server CP101"},
 		{"what is only worth knowing waits too", func(_ *scope, l *link) {
 			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP303", Result: v1alpha1.VerdictUnknown})
-		}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP501, server CP205"},
-		{"not begun", func(_ *scope, l *link) { l.idleUntil = time.Time{} }, "Progressing: nothing fails and 1 verdict passes; silence is measured next, for server CP501, server CP205"},
-		{"without a place", func(_ *scope, l *link) { l.idleWaiting = "no place" }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
-		{"the pod failed", func(_ *scope, l *link) { l.status.IdleRun.Failures = 1 }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
-		{"not asked for", func(s *scope, _ *link) { s.policy.Spec.Probe.Limits.IdleSeconds = new(int32(0)) }, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		}, "Progressing: nothing fails and 1 verdict passes; silence is being measured until about 03:21 UTC, for server CP205, server CP501"},
+		{"not begun", func(_ *scope, l *link) { l.idleUntil = time.Time{} }, "Progressing: nothing fails and 1 verdict passes; silence is measured next, for server CP205, server CP501"},
+		{"without a place", func(_ *scope, l *link) { l.idleWaiting = "no place" }, "NotJudged: nothing fails, but too little is known to judge server CP205, server CP501"},
+		{"the pod failed", func(_ *scope, l *link) { l.status.IdleRun.Failures = 1 }, "NotJudged: nothing fails, but too little is known to judge server CP205, server CP501"},
+		{"not asked for", func(s *scope, _ *link) { s.policy.Spec.Probe.Limits.IdleSeconds = new(int32(0)) }, "NotJudged: nothing fails, but too little is known to judge server CP205, server CP501"},
 		{"known, and too little of it", func(_ *scope, l *link) {
 			v := vantageOf(t, "n1", "a", fullResult())
 			if err := (vantage.Silence{From: v1alpha1.IdleSource{Node: "n1"}, Idle: &result.Idle{Meta: result.Meta{Outcome: result.Failed, Cause: "refused"}}}).Put(&v); err != nil {
 				t.Fatal(err)
 			}
 			l.report.Status.Vantages = []v1alpha1.Vantage{v}
-		}, "NotJudged: nothing fails, but too little is known to judge server CP501, server CP205"},
+		}, "NotJudged: nothing fails, but too little is known to judge server CP205, server CP501"},
 		{"a rule fails", func(_ *scope, l *link) {
 			l.report.Status.Verdicts = append(l.report.Status.Verdicts, v1alpha1.Verdict{Rule: "CP101", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityWarning, Message: "slow"})
 		}, "Findings: CP101: slow"},

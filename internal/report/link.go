@@ -180,7 +180,7 @@ func ownRules(policy *v1alpha1.ConnectionPolicy) []audit.Rule {
 	}
 	var rules []audit.Rule
 	for _, r := range policy.Spec.Audit.Rules {
-		rules = append(rules, audit.Rule{ID: userrules.Prefix + r.Name, Title: r.Expression})
+		rules = append(rules, audit.Rule{ID: userrules.Prefix + r.Name, Title: r.Expression, Why: "The policy demands " + r.Expression + "."})
 	}
 	return rules
 }

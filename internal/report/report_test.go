@@ -119,12 +119,14 @@ func TestPlots(t *testing.T) {
 // Where a report had no room for words, as of rules that are met, its title says what is not the case.
 func TestBareVerdicts(t *testing.T) {
 	objects := saved(t, "exhausted.yaml")
-	objects.Policies[0].Spec.Audit = &v1alpha1.AuditSpec{Rules: []v1alpha1.AuditRule{{Name: "fast", Expression: "handshake.connectMicroseconds.p50 < 1000.0"}}}
+	objects.Policies[0].Spec.Audit = &v1alpha1.AuditSpec{Rules: []v1alpha1.AuditRule{{Name: "fast", Expression: "handshake.connectMicroseconds.p50 < 1000.0"},
+		{Name: "slow", Expression: "handshake.connectMicroseconds.p50 > 9.0"}}}
 	r := &objects.Reports[0]
 	r.Status.Passed = []string{"CP204", "CP999", "user/fast"}
 	r.Status.Verdicts = []v1alpha1.Verdict{
 		{Rule: "CP401", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityError}, {Rule: "CP205", Result: v1alpha1.VerdictUnknown, Title: "A title"},
 	}
+	r.Status.Verdicts = append(r.Status.Verdicts, v1alpha1.Verdict{Rule: "user/slow", Result: v1alpha1.VerdictFail, Severity: v1alpha1.SeverityInfo, Message: "too fast"})
 	l := pagesOf(objects, rules())[0].Links[0]
 	want := []Remark{{[]string{"CP204"}, "Not the case: The client throws away connections that the server would keep"}, {[]string{"CP999"}, ""},
 		{[]string{"user/fast"}, "Met: handshake.connectMicroseconds.p50 < 1000.0"}}
@@ -133,6 +135,9 @@ func TestBareVerdicts(t *testing.T) {
 	}
 	if want := []Remark{{[]string{"CP205"}, "Not known: A title"}}; !reflect.DeepEqual(l.Unknown, want) {
 		t.Errorf("unknown %q", l.Unknown)
+	}
+	if f := l.Findings[1]; f.Why != "The policy demands handshake.connectMicroseconds.p50 > 9.0." {
+		t.Errorf("finding %+v", f)
 	}
 	if f := l.Findings[0]; f.Title != "Local ports towards one destination are running short" || f.Message == "" || f.Why == "" || f.Cures != nil {
 		t.Errorf("finding %+v", f)
