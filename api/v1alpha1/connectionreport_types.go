@@ -67,7 +67,6 @@ type ConnectionReportStatus struct {
 	ObservedTime *metav1.Time `json:"observedTime,omitempty"`
 	// source is the workload that opens the connections. Absent where the policy names none.
 	// +optional
-	// +structType=atomic
 	Source *WorkloadReference `json:"source,omitempty"`
 	// target is what was measured.
 	// +optional
