@@ -49,7 +49,6 @@ type query struct{ question, record Family }
 // names is a name server as those who ask Go's resolver see it.
 type names struct {
 	says  map[Family][]netip.Addr
-	fails map[Family]error
 	takes map[query]time.Duration
 	// loses is how many of the first queries get no answer.
 	loses map[query]int
