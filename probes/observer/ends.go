@@ -43,6 +43,8 @@ type ends struct {
 	interval time.Duration
 	pending  []ending
 	lost     int64
+	// complete: each end since the last take was told.
+	complete bool
 	// since is when listening began, before how long it lasted until then.
 	since  time.Time
 	before time.Duration
@@ -80,7 +82,7 @@ func (e *ends) start(now time.Time) {
 		e.log.Info("the kernel does not tell the ends of connections; they are known to the second", "cause", err)
 		return
 	}
-	e.feed, e.since = feed, now
+	e.feed, e.since, e.complete = feed, now, false
 }
 
 // stop reads what was told until now, and listens no more.
@@ -108,12 +110,14 @@ func (e *ends) read() {
 	lost, err := e.feed.Read(func(s sockdiag.Socket) {
 		if len(e.pending) == maximumEnds {
 			e.lost++
+			e.complete = false
 			return
 		}
-		e.pending = append(e.pending, ending{socket: socketOf(s), at: now})
+		e.pending = append(e.pending, endingOf(s, now))
 	})
 	if lost {
 		e.lost++
+		e.complete = false
 	}
 	if err != nil {
 		e.log.Error("the ends of connections are known to the second from now on", "error", err)
@@ -124,11 +128,11 @@ func (e *ends) read() {
 	}
 }
 
-// take returns what was read since the last call. It is valid until the next read.
-func (e *ends) take() []ending {
-	taken := e.pending
-	e.pending = e.pending[:0]
-	return taken
+// take returns what was read since the last call, and whether that is each end. It is valid until the next read.
+func (e *ends) take() (taken []ending, complete bool) {
+	taken, complete = e.pending, e.complete && e.told()
+	e.pending, e.complete = e.pending[:0], e.told()
+	return taken, complete
 }
 
 // told says whether the kernel tells ends at the moment.

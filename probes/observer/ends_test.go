@@ -43,7 +43,7 @@ func TestKernelThatDoesNotTell(t *testing.T) {
 	e.follow(0, true)
 	e.read()
 	e.stop()
-	if !e.refused || e.told() || len(e.take()) != 0 {
+	if taken, complete := e.take(); !e.refused || e.told() || len(taken) != 0 || complete {
 		t.Errorf("%+v", e)
 	}
 }

@@ -27,6 +27,8 @@ type facts struct {
 	// inFlight: something waits for its acknowledgement. held: moreover, less than a segment waits to be sent although the
 	// congestion window has room, which is Nagle's algorithm at work.
 	inFlight, held bool
+	// retrying: something was sent again, or the peer was probed, and no answer has come since.
+	retrying bool
 	// retransmitted counts segments.
 	retransmitted int64
 }
@@ -50,6 +52,7 @@ func factsOf(i *tcpinfo.Info) facts {
 		f.exchanges = int64(min(*i.DataSegmentsIn, *i.DataSegmentsOut))
 	}
 	f.established = i.RTTMicroseconds != nil && *i.RTTMicroseconds > 0 || i.BytesAcked != nil && *i.BytesAcked > 0
+	f.retrying = i.Retransmits != nil && *i.Retransmits > 0 || i.Probes != nil && *i.Probes > 0
 	if i.TotalRetrans != nil {
 		f.retransmitted = int64(*i.TotalRetrans)
 	}

@@ -44,6 +44,11 @@ type ledger struct {
 	openedForgotten int64
 	// timeWaitUnknown is the number of those at the last census that could be of either side.
 	timeWaitUnknown int
+	// aborts is what the kernel had counted at the last look, abortedAt the last looks that found each to have grown.
+	aborts, abortedAt aborts
+	// uncountedAt and untoldAt are the last looks before which the kernel's counters could not be read, or not each end was
+	// told.
+	uncountedAt, untoldAt int64
 	// ended gets each connection that ended. Nil for nothing.
 	ended func(result.ConnectionRecord)
 }
@@ -68,8 +73,13 @@ type connection struct {
 	// idle is how long it had been idle when told was.
 	idle time.Duration
 	told time.Time
+	// peerClosed: a look saw that the peer had closed. retrying as in facts, at the last look with tcp_info.
+	peerClosed, retrying bool
 	// over: it is counted as ended, and what the kernel may still tell of its end is not to be counted again.
 	over time.Time
+	// manner is how it seems to have ended then, if it was not told; counted whether how it ended is counted.
+	manner  manner
+	counted bool
 }
 
 type keepalive uint8
@@ -96,6 +106,7 @@ func (l *ledger) apply(seen *look, endings []ending, chosen *chosenPorts) {
 		l.infoLook++
 	}
 	l.noteListeners(seen)
+	l.noteAborts(seen)
 	gone := make(map[uint64]bool, len(endings))
 	for _, e := range endings {
 		gone[e.cookie] = true
@@ -157,6 +168,7 @@ func (l *ledger) see(s *socket, seen *look) {
 	}
 	c.look = l.looks
 	c.established = c.established || s.open() || s.told && s.established
+	c.peerClosed = c.peerClosed || s.closedByPeer()
 	if s.told {
 		l.learn(c, s, seen.at)
 	}
@@ -191,7 +203,7 @@ func (l *ledger) learn(c *connection, s *socket, at time.Time) {
 		}
 	}
 	c.sent, c.received, c.exchanges = s.sent, s.received, s.exchanges
-	c.idle, c.told = s.idle(), at
+	c.idle, c.told, c.retrying = s.idle(), at, s.retrying
 	c.group.total.retransmitted += s.retransmitted - c.retransmitted
 	c.retransmitted = s.retransmitted
 	if c.earlier != unknown && s.sinceSent > 0 && at.Add(-s.sinceSent).Before(c.opened) {
@@ -281,7 +293,10 @@ func (l *ledger) endVanished(seen *look) {
 		}
 		if c.over.IsZero() {
 			l.close(c, seen.at)
-			c.over = seen.at
+			c.over, c.manner = seen.at, l.mannerOfVanished(c)
+		}
+		if seen.at.Sub(c.over) >= heldAfter {
+			c.countEnd(c.manner)
 		}
 		if !seen.endsTold || seen.at.Sub(c.over) > acceptsFor || len(l.connections) > maximumSockets {
 			delete(l.connections, cookie)
@@ -291,24 +306,36 @@ func (l *ledger) endVanished(seen *look) {
 
 // end counts what the kernel told of a socket's end.
 func (l *ledger) end(e ending) {
+	c := l.connections[e.cookie]
 	if e.remotePort == 0 {
+		if c != nil {
+			l.disconnect(c, e)
+		}
 		return
 	}
-	c := l.connections[e.cookie]
 	if c == nil {
 		// What ended before the first look, or is counted by what it left in TIME_WAIT, may be told late.
-		if known, counted := l.accounts[e.tuple]; l.lookedAt.IsZero() || counted && !known.told {
+		if known, counted := l.accounts[e.tuple]; l.lookedAt.IsZero() || counted && !known.told || e.longOver() {
 			known.told, known.at = true, e.at
 			l.accounts[e.tuple] = known
 			return
 		}
 		c = l.begin(&e.socket, e.at)
+		c.look = l.looks - 1
 		c.dateBack(e)
 	}
 	delete(l.connections, e.cookie)
-	if !c.over.IsZero() {
-		return
+	if c.over.IsZero() {
+		l.closeTold(c, e)
 	}
+	c.countEnd(l.mannerOf(c, e))
+}
+
+// longOver says that a connection was over so long ago that the ledger has forgotten it: its process kept the socket.
+func (e ending) longOver() bool { return e.told && e.established && e.sinceAck > acceptsFor }
+
+// closeTold counts the end of a connection with the last figures.
+func (l *ledger) closeTold(c *connection, e ending) {
 	if e.told {
 		c.established = c.established || e.established
 		if side := e.sideAtEnd(); c.established && !c.sure && side != sideUnknown && (side == sidePeer) != c.accepted {
@@ -318,6 +345,16 @@ func (l *ledger) end(e ending) {
 		c.group.total.retransmitted += e.retransmitted - c.retransmitted
 	}
 	l.close(c, e.at)
+}
+
+// disconnect counts the end of a connection that this side threw away, with SO_LINGER 0 for the most part: the socket has
+// forgotten its figures and its peer's port before it is freed (net/ipv4/tcp.c, tcp_disconnect).
+func (l *ledger) disconnect(c *connection, e ending) {
+	delete(l.connections, e.cookie)
+	if c.over.IsZero() {
+		l.close(c, e.at)
+	}
+	c.countEnd(mannerResetHere)
 }
 
 // dateBack dates the beginning of a connection that no look showed: before it last sent.

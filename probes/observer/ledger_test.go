@@ -39,7 +39,9 @@ func history(random *rand.Rand, lives []life, tell bool, until time.Duration) *l
 	told := 0
 	for at := time.Duration(0); ; {
 		last := at >= until
-		seen := look{at: begin.Add(at), withInfo: true, withTimeWait: at >= census || last, endsTold: tell, last: last}
+		seen := look{
+			at: begin.Add(at), withInfo: true, withTimeWait: at >= census || last, endsTold: tell, endsComplete: tell, last: last,
+		}
 		if seen.withTimeWait {
 			census = at + time.Duration(2+random.IntN(20))*time.Second
 		}

@@ -13,8 +13,12 @@ type look struct {
 	at time.Time
 	// withInfo and withTimeWait say what was asked for.
 	withInfo, withTimeWait bool
-	// endsTold says whether the kernel tells the ends of connections, last whether there will be no further look.
-	endsTold, last bool
+	// endsTold says whether the kernel tells the ends of connections, endsComplete whether it told each since the look
+	// before; last whether there will be no further look.
+	endsTold, endsComplete, last bool
+	// aborts is what the kernel had counted at the end of the look, if abortsKnown.
+	aborts      aborts
+	abortsKnown bool
 	// queues are the accept queues of the addresses that are listened on.
 	queues map[netip.AddrPort]queue
 	// listening are their ports, with those that were listened on when the list began.
@@ -112,8 +116,26 @@ func socketOf(s sockdiag.Socket) socket {
 // open says whether data can still be sent.
 func (s socket) open() bool { return s.state == sockdiag.Established || s.state == sockdiag.CloseWait }
 
-// ending is a socket that the kernel freed.
+// closedByPeer says whether the peer's FIN has come.
+func (s socket) closedByPeer() bool {
+	return s.state == sockdiag.CloseWait || s.state == sockdiag.LastAck || s.state == sockdiag.Closing
+}
+
+// ending is a socket that the kernel freed. Its surplus counts the SYN and the FIN that were sent, acknowledged or not.
 type ending struct {
 	socket
 	at time.Time
+	// unread is what had come and was not read: bytes, and one more for the peer's FIN.
+	unread uint32
+}
+
+func endingOf(s sockdiag.Socket, at time.Time) ending {
+	e := ending{socket: socketOf(s), at: at, unread: s.ReceiveQueue}
+	if i := s.Info; i != nil && i.BytesAcked != nil && i.NotSentBytes != nil && e.sent != unknown {
+		// What was under way when a reset came is not counted among the segments that wait for an acknowledgement any more,
+		// but the sequence numbers remember it (net/ipv4/tcp.c, tcp_write_queue_purge).
+		underWay := int64(s.SendQueue) - int64(*i.NotSentBytes)
+		e.surplus, e.surplusKnown = int64(*i.BytesAcked)+underWay-e.sent, true //nolint:gosec // no connection carries 2^63 bytes
+	}
+	return e
 }

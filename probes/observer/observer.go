@@ -138,11 +138,12 @@ func (o *Observer) lookLast() {
 	o.ends.stop()
 }
 
-func (o *Observer) readCounters() {
+// readCounters says whether they could be read.
+func (o *Observer) readCounters() bool {
 	counters, err := readCounters(o.proc)
 	if err != nil {
 		o.log.Error("the kernel's counters could not be read", "error", err)
-		return
+		return false
 	}
 	if o.counters == nil {
 		o.began.counters = counters
@@ -151,6 +152,7 @@ func (o *Observer) readCounters() {
 	if count, ok := counters["Tcp.ActiveOpens"]; ok {
 		o.openings.add(time.Now(), count)
 	}
+	return true
 }
 
 // made is how many connections were made so far, of either side: as many will end. known is false before the counters were
@@ -191,14 +193,18 @@ func (o *Observer) lookNow(now time.Time, withInfo, withTimeWait, last bool) {
 	}
 	// Counters and ends are of one time with the sockets, as nearly as can be.
 	o.ends.read()
-	o.readCounters()
+	counted := o.readCounters()
 	if err != nil {
 		o.dumpErrors++
 		o.log.Error("the sockets could not be listed; the last figures stay for a minute", "error", err)
 		return
 	}
-	o.look.endsTold, o.look.last = o.ends.told(), last
-	o.ledger.apply(&o.look, o.ends.take(), o.chosenPorts(withTimeWait))
+	if counted {
+		o.look.aborts, o.look.abortsKnown = abortsOf(o.counters)
+	}
+	endings, complete := o.ends.take()
+	o.look.endsTold, o.look.endsComplete, o.look.last = o.ends.told(), complete, last
+	o.ledger.apply(&o.look, endings, o.chosenPorts(withTimeWait))
 }
 
 // chosenPorts is what the kernel takes local ports from, nil if it cannot be read. Those that connect() tries first are
