@@ -16,6 +16,7 @@ func (r *reader) destinations() ([]result.Destination, *result.Destination) {
 	byAddress := map[string]*result.Destination{}
 	r.ports(byAddress)
 	r.connectionCounts(byAddress)
+	r.ends(byAddress)
 	r.quantiles(byAddress)
 	if len(byAddress) > maximumDestinations+1 {
 		r.fail(result.MetricPortsInUse, fmt.Errorf("%d destinations, an observer serves %d at the most", len(byAddress), maximumDestinations))
@@ -36,7 +37,7 @@ func (r *reader) destinations() ([]result.Destination, *result.Destination) {
 // eachDestination gives each value of a metric with its destination to set. The second label, if it is asked for, tells
 // apart what one destination has several of.
 func (r *reader) eachDestination(byAddress map[string]*result.Destination, name, second string, set func(*result.Destination, string, float64)) {
-	const series = 3 // as many as one destination has of one metric
+	series := len(new(result.Ends).Manners()) // no metric has more of one destination
 	for _, metric := range r.bounded(name, series*(maximumDestinations+1)) {
 		address := label(metric, "destination")
 		if _, err := netip.ParseAddrPort(address); err != nil && address != result.OtherDestinations {
@@ -115,6 +116,34 @@ func (r *reader) connectionCounts(byAddress map[string]*result.Destination) {
 		}
 		*field = int(r.whole(result.MetricKeepalive, v))
 	})
+}
+
+// ends come in all manners; without one of them it would be taken for zero.
+func (r *reader) ends(byAddress map[string]*result.Destination) {
+	manners := map[string]map[string]int64{}
+	r.eachDestination(byAddress, result.MetricEnds, "manner", func(d *result.Destination, manner string, v float64) {
+		if manners[d.Address] == nil {
+			manners[d.Address] = map[string]int64{}
+		}
+		manners[d.Address][manner] = r.whole(result.MetricEnds, v)
+	})
+	for address, counts := range manners {
+		ends := &result.Ends{}
+		all := ends.Manners()
+		for _, m := range all {
+			count, known := counts[m.Name]
+			if !known || len(counts) != len(all) {
+				r.fail(result.MetricEnds, errors.New("not all manners of ending, and no others"))
+				return
+			}
+			*m.Count = count
+		}
+		if ends.Unanswered > ends.Orderly {
+			r.fail(result.MetricEnds, fmt.Errorf("%d unanswered of %d orderly ends", ends.Unanswered, ends.Orderly))
+			return
+		}
+		connectionsOf(byAddress[address]).Ends = ends
+	}
 }
 
 // quantiles come in pairs; one alone would leave the other at zero.

@@ -58,6 +58,39 @@ func many(line string, count int) string {
 	return text.String()
 }
 
+// endsOf writes how connections to one destination ended.
+func endsOf(orderly, unanswered, reset, resetHere, silent float64) string {
+	var text strings.Builder
+	for manner, count := range map[string]float64{
+		"orderly": orderly, "unanswered": unanswered, "reset": reset, "resetHere": resetHere, "silent": silent,
+	} {
+		fmt.Fprintf(&text, "%s{destination=\"198.18.0.7:80\",manner=%q} %v\n", result.MetricEnds, manner, count)
+	}
+	return text.String()
+}
+
+func TestParseEnds(t *testing.T) {
+	for text, want := range map[string]*result.Ends{
+		endsOf(900, 3, 12, 1, 2): {Orderly: 900, Unanswered: 3, Reset: 12, ResetHere: 1, Silent: 2},
+		endsOf(0, 0, 0, 0, 0):    {},
+		result.MetricClosed + "{destination=\"198.18.0.7:80\"} 12\n": nil,
+	} {
+		seen, err := Parse(strings.NewReader(header + text))
+		if err != nil || len(seen.Destinations) != 1 || !reflect.DeepEqual(seen.Destinations[0].Connections.Ends, want) {
+			t.Errorf("%s: %+v, %v", text, seen.Destinations, err)
+		}
+	}
+	// As many destinations as an observer has ever served tell it each.
+	var all strings.Builder
+	for i := range maximumDestinations {
+		all.WriteString(strings.ReplaceAll(endsOf(7, 0, 1, 0, 0), "198.18.0.7", fmt.Sprintf("198.18.0.%d", 1+i)))
+	}
+	seen, err := Parse(strings.NewReader(header + all.String()))
+	if err != nil || len(seen.Destinations) != maximumDestinations {
+		t.Errorf("%d destinations, %v", len(seen.Destinations), err)
+	}
+}
+
 // testdata/connections.prom was read from an observer beside `probe load`, at 100 connections a second.
 func TestParseConnections(t *testing.T) {
 	data, err := os.ReadFile("testdata/connections.prom")
@@ -133,6 +166,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(header + result.MetricOpenPeak + "{destination=\"other\"} 1e300\n"))
 	f.Add([]byte(header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 3\n" +
 		result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n"))
+	f.Add([]byte(header + endsOf(900, 3, 12, 1, 2)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		seen, err := Parse(bytes.NewReader(data))
 		if err != nil {
@@ -151,6 +185,11 @@ func FuzzParse(f *testing.F) {
 			}
 			if other := d.PortsOfOtherParity; other != nil && (*other < 0 || *other > d.PortsInUse) {
 				t.Errorf("%d of %d ports", *other, d.PortsInUse)
+			}
+			if c := d.Connections; c != nil && c.Ends != nil {
+				if e := *c.Ends; e.Unanswered < 0 || e.Unanswered > e.Orderly || e.Reset < 0 || e.ResetHere < 0 || e.Silent < 0 {
+					t.Errorf("ends %+v", e)
+				}
 			}
 		}
 		// What can be encoded holds neither NaN nor infinities.
@@ -173,18 +212,22 @@ func TestParseRefusesStrangers(t *testing.T) {
 		"two values":             header + result.MetricOpensPerSecond + " 1\n" + result.MetricOpensPerSecond + "{a=\"b\"} 1\n",
 		"more ports of a kind than there are": header + result.MetricPortsInUse + "{destination=\"198.18.0.7:80\"} 1\n" +
 			result.MetricPortsOfOtherParity + "{destination=\"198.18.0.7:80\"} 2\n",
-		"a destination in words": header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
-		"an address in words":    header + result.MetricListenQueue + "{address=\"here\"} 1\n",
-		"a state that is none":   header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
-		"half of the quantiles":  header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
-		"a setting without name": header + result.MetricSysctl + "{value=\"1\"} 1\n",
-		"port 0":                 header + result.MetricListening + "{port=\"0\"} 1\n",
-		"a port beyond the last": header + result.MetricListening + "{port=\"65536\"} 1\n",
-		"too long":               header + strings.Repeat("# a comment that fills the answer\n", 5000),
-		"too many destinations":  header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
-		"too many ports":         header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
-		"too many settings":      header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
-		"too many counters":      header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
+		"a destination in words":                 header + result.MetricPortsInUse + "{destination=\"payments\"} 1\n",
+		"an address in words":                    header + result.MetricListenQueue + "{address=\"here\"} 1\n",
+		"a state that is none":                   header + result.MetricKeepalive + "{destination=\"198.18.0.7:80\",state=\"x\"} 1\n",
+		"half of the quantiles":                  header + result.MetricBytesSent + "{destination=\"198.18.0.7:80\",quantile=\"0.5\"} 1\n",
+		"a manner that is none":                  header + endsOf(1, 0, 0, 0, 0) + result.MetricEnds + "{destination=\"198.18.0.7:80\",manner=\"x\"} 1\n",
+		"not all manners":                        header + result.MetricEnds + "{destination=\"198.18.0.7:80\",manner=\"orderly\"} 1\n",
+		"more unanswered ends than orderly ones": header + endsOf(1, 2, 0, 0, 0),
+		"half an end":                            header + endsOf(1.5, 0, 0, 0, 0),
+		"a setting without name":                 header + result.MetricSysctl + "{value=\"1\"} 1\n",
+		"port 0":                                 header + result.MetricListening + "{port=\"0\"} 1\n",
+		"a port beyond the last":                 header + result.MetricListening + "{port=\"65536\"} 1\n",
+		"too long":                               header + strings.Repeat("# a comment that fills the answer\n", 5000),
+		"too many destinations":                  header + many(result.MetricPortsInUse+"{destination=\"198.18.0.7:%d\"} 1\n", 52),
+		"too many ports":                         header + many(result.MetricListening+"{port=\"%d\"} 1\n", 201),
+		"too many settings":                      header + many(result.MetricSysctl+"{name=\"a%d\",value=\"1\"} 1\n", 65),
+		"too many counters":                      header + many(result.MetricCounter+"{name=\"a%d\"} 1\n", 65),
 		"a port in words": result.MetricObserverInfo + "{version=\"" + result.Version + "\"} 1\n" +
 			result.MetricListening + "{port=\"http\"} 1\n",
 	} {

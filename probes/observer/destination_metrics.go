@@ -115,6 +115,7 @@ func writeDestinations(w *exposition.Writer, destinations []result.Destination, 
 		write("notArmed", d.Connections.Keepalive.NotArmed)
 		write("unknown", d.Connections.Keepalive.Unknown)
 	}
+	writeEnds(w, destinations)
 	for _, m := range destinationQuantiles() {
 		w.Metric(m.name, exposition.Gauge, m.help)
 		for _, d := range destinations {
@@ -126,6 +127,20 @@ func writeDestinations(w *exposition.Writer, destinations []result.Destination, 
 				w.Sample(m.name, q.P50, address, exposition.Label{Name: "quantile", Value: "0.5"})
 				w.Sample(m.name, q.P99, address, exposition.Label{Name: "quantile", Value: "0.99"})
 			}
+		}
+	}
+}
+
+// writeEnds serves all manners of a destination once one is known, so that none and unknown can be told apart.
+func writeEnds(w *exposition.Writer, destinations []result.Destination) {
+	w.Metric(result.MetricEnds, exposition.Counter, "Ended connections by how they ended, as far as the kernel told; those unanswered are among the orderly.")
+	for _, d := range destinations {
+		if d.Connections == nil || d.Connections.Ends == nil {
+			continue
+		}
+		for _, m := range d.Connections.Ends.Manners() {
+			w.Sample(result.MetricEnds, float64(*m.Count),
+				exposition.Label{Name: "destination", Value: d.Address}, exposition.Label{Name: "manner", Value: m.Name})
 		}
 	}
 }

@@ -41,6 +41,7 @@ func history(random *rand.Rand, lives []life, tell bool, until time.Duration) *l
 		last := at >= until
 		seen := look{
 			at: begin.Add(at), withInfo: true, withTimeWait: at >= census || last, endsTold: tell, endsComplete: tell, last: last,
+			abortsKnown: true,
 		}
 		if seen.withTimeWait {
 			census = at + time.Duration(2+random.IntN(20))*time.Second
@@ -115,6 +116,10 @@ func TestEachConnectionIsCountedOnce(t *testing.T) {
 				if g.total.opened != opened || g.total.closed != opened || g.total.closedHere != here || g.now.open != 0 {
 					t.Errorf("opened %d, ended %d, of them here %d, open %d; want %d, %d, %d, 0",
 						g.total.opened, g.total.closed, g.total.closedHere, g.now.open, opened, opened, here)
+				}
+				// How those ended is not known that a census counted before their end was told.
+				if e := g.total.ends; e != (result.Ends{Orderly: e.Orderly}) || e.Orderly > opened || tell != (e.Orderly > opened*9/10) || !tell && e.Orderly > 0 {
+					t.Errorf("of %d ended %+v are known", opened, e)
 				}
 				if l.opened() != opened || len(l.connections) > 100 {
 					t.Errorf("%d opened in all, %d connections are kept", l.opened(), len(l.connections))

@@ -90,7 +90,9 @@ func (l *ledger) mannerOf(c *connection, e ending) manner {
 
 // sentLast says whether the last data went and did not come. What went within the same tick of the kernel's clock as what
 // came counts as answered.
-func (e ending) sentLast() bool { return e.sent > 0 && e.sinceSent != unknown && e.sinceSent < e.sinceReceived }
+func (e ending) sentLast() bool {
+	return e.sent > 0 && e.sinceSent != unknown && e.sinceSent < e.sinceReceived
+}
 
 // mannerOfVanished says how a connection ended that is listed no more although its end is not told, for its process keeps
 // the socket: it was reset or given up, or this side has said its farewell by shutdown().

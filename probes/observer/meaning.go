@@ -14,6 +14,7 @@ const (
 	singlePercent    = 90
 	closeWaitSeconds = 60
 	naglePercent     = 10
+	brokenPercent    = 1
 )
 
 // meanings says in words what in an observation is likely to cost the workload something.
@@ -50,6 +51,14 @@ func meaningsOf(address string, c result.Connections, elapsed float64) []string 
 		percent(float64(*c.SingleExchange), float64(c.Closed)) >= singlePercent {
 		say("Connections to %s are not reused: %d of %d carried one request at most. Keep them open in a pool.",
 			address, *c.SingleExchange, c.Closed)
+	}
+	if e := c.Ends; e != nil && e.Reset+e.Silent > 0 && percent(float64(e.Reset+e.Silent), float64(e.Told())) >= brokenPercent {
+		say("Of %d connections to %s, %d were reset by it or by a hop, and %d ended for it fell silent: whatever was under way on them"+
+			" was lost.", e.Told(), address, e.Reset, e.Silent)
+	}
+	if e := c.Ends; e != nil && e.ResetHere > 0 && percent(float64(e.ResetHere), float64(e.Told())) >= brokenPercent {
+		say("Of %d connections to %s, %d were reset by this side: it closes with data unread, or with SO_LINGER 0.",
+			e.Told(), address, e.ResetHere)
 	}
 	if c.CloseWaitOldestSeconds != nil && *c.CloseWaitOldestSeconds >= closeWaitSeconds {
 		say("%d connections to %s were closed by the peer long ago and not by the application here: it leaks them, or its pool"+

@@ -76,6 +76,9 @@ func (t *text) destination(d result.Destination, elapsed float64) {
 	}
 	if d.Connections != nil {
 		t.connections(*d.Connections, elapsed, "opened")
+		if e := d.Connections.Ends; e != nil && e.Unanswered > 0 {
+			t.line("  unanswered         %d of the orderly ended with data of this side last: nothing came back", e.Unanswered)
+		}
 	}
 }
 
@@ -103,6 +106,7 @@ func (t *text) connections(c result.Connections, elapsed float64, verb string) {
 	if c.Closed > 0 {
 		t.line("  ended              %d, of which %d were closed by this side first", c.Closed, c.ClosedHere)
 	}
+	t.ends(c)
 	t.quantiles("lived at most", c.LifetimeSecondsAtMost, func(v float64) string { return seconds(v) })
 	if c.MeanLifetimeSeconds != nil {
 		t.line("  lived on average   %s (estimated: open on average ÷ opened a second)", seconds(*c.MeanLifetimeSeconds))
@@ -131,6 +135,20 @@ func (t *text) connections(c result.Connections, elapsed float64, verb string) {
 	if c.RetransmittedSegments > 0 {
 		t.line("  sent again         %d segments", c.RetransmittedSegments)
 	}
+}
+
+// ends tells how connections ended, as far as the kernel told.
+func (t *text) ends(c result.Connections) {
+	e := c.Ends
+	if e == nil {
+		return
+	}
+	told := ""
+	if unknown := c.Closed - e.Told(); unknown > 0 {
+		told = fmt.Sprintf("; of %d the kernel did not tell", unknown)
+	}
+	t.line("                     %d orderly, %d reset by the peer or a hop, %d reset by this side, %d on which the peer fell silent%s",
+		e.Orderly, e.Reset, e.ResetHere, e.Silent, told)
 }
 
 func (t *text) quantiles(name string, q *result.Quantiles, unit func(float64) string) {

@@ -162,13 +162,13 @@ type Connections struct {
 
 // Ends counts connections by how they ended.
 type Ends struct {
-	// Orderly counts those that this side said farewell on: its FIN was acknowledged, or went to a peer that had closed
-	// before.
+	// Orderly counts those that this side said farewell on, and that the peer did not fall silent on: its FIN was
+	// acknowledged, or came too late for the peer and was answered by a reset, or the peer had closed before.
 	Orderly int64 `json:"orderly"`
 	// Unanswered counts those of Orderly on which this side sent data last: nothing came back before the end. Where every
 	// request has a response and nobody says farewell in data (HTTP/1 without TLS) each is a request that was lost.
 	Unanswered int64 `json:"unanswered"`
-	// Reset counts those that the peer, or a hop, reset.
+	// Reset counts those that the peer, or a hop, reset before this side had said farewell.
 	Reset int64 `json:"reset"`
 	// ResetHere counts those that this side reset: it closed with data unread, or with SO_LINGER 0.
 	ResetHere int64 `json:"resetHere"`

@@ -79,6 +79,45 @@ func TestParseClosing(t *testing.T) {
 	}
 }
 
+// The captures were made on Linux 6.18: connections that ended without a FIN of this side, told with what was left in their
+// queues.
+func TestParseClosingsWithoutFIN(t *testing.T) {
+	for _, c := range []struct {
+		capture                string
+		received, sent, acked  uint64
+		unread, unacknowledged uint32
+	}{
+		// Reset by the peer while a request of seven bytes was under way: its place in the sequence is remembered.
+		{"linux-6.18-closing-reset.bin", 0, 7, 1, 0, 7},
+		// Closed here with an answer of six bytes unread.
+		{"linux-6.18-closing-unread.bin", 6, 0, 1, 6, 0},
+	} {
+		sockets := parseCapture(t, c.capture)
+		if len(sockets) != 1 {
+			t.Fatalf("%s: %d sockets", c.capture, len(sockets))
+		}
+		s := sockets[0]
+		if s.State != Close || s.Remote.Port() == 0 || s.ReceiveQueue != c.unread || s.SendQueue != c.unacknowledged {
+			t.Errorf("%s: %+v", c.capture, s)
+		}
+		if i := s.Info; i == nil || *i.BytesReceived != c.received || *i.BytesSent != c.sent || *i.BytesAcked != c.acked || *i.Unacked != 0 {
+			t.Errorf("%s: tcp_info %+v", c.capture, i)
+		}
+	}
+	// Closed here with SO_LINGER 0: all is forgotten but the cookie and the peer's address.
+	sockets := parseCapture(t, "linux-6.18-closing-linger.bin")
+	if len(sockets) != 1 {
+		t.Fatalf("%d sockets", len(sockets))
+	}
+	s := sockets[0]
+	if s.State != Close || s.Cookie == 0 || s.Remote != netip.MustParseAddrPort("198.18.99.2:0") || s.Local.Addr() != netip.IPv4Unspecified() {
+		t.Errorf("%+v", s)
+	}
+	if i := s.Info; i == nil || *i.BytesSent != 0 || *i.BytesAcked != 0 || *i.RTTMicroseconds != 0 {
+		t.Errorf("tcp_info %+v", i)
+	}
+}
+
 func parseCapture(t *testing.T, name string) []Socket {
 	t.Helper()
 	var sockets []Socket
@@ -149,7 +188,10 @@ func TestAllStatesLeavesNoneOut(t *testing.T) {
 }
 
 func FuzzParseDatagram(f *testing.F) {
-	for _, name := range []string{"linux-6.18-family-2.bin", "linux-6.18-family-10.bin", "linux-6.18-family-2-end.bin", "linux-6.18-closing.bin"} {
+	for _, name := range []string{
+		"linux-6.18-family-2.bin", "linux-6.18-family-10.bin", "linux-6.18-family-2-end.bin", "linux-6.18-closing.bin",
+		"linux-6.18-closing-reset.bin", "linux-6.18-closing-unread.bin", "linux-6.18-closing-linger.bin",
+	} {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -1,0 +1,18 @@
+package result
+
+// Manner is one count of Ends.
+type Manner struct {
+	// Name as in JSON, and as the label of MetricEnds.
+	Name  string
+	Count *int64
+}
+
+// Manners lists the counts, to be read or set.
+func (e *Ends) Manners() []Manner {
+	return []Manner{
+		{"orderly", &e.Orderly}, {"unanswered", &e.Unanswered}, {"reset", &e.Reset}, {"resetHere", &e.ResetHere}, {"silent", &e.Silent},
+	}
+}
+
+// Told is how many connections it counts.
+func (e Ends) Told() int64 { return e.Orderly + e.Reset + e.ResetHere + e.Silent }
