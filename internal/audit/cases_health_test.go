@@ -20,6 +20,28 @@ func leaving(o PodObservation) Input {
 	return in
 }
 
+// endingOf is a pod that has closed so many connections to the link, and how those ended whose end the kernel told.
+func endingOf(closed int64, ends result.Ends) PodObservation {
+	return keeping(func(c *result.Connections) { c.Closed, c.Ends = closed, &ends })
+}
+
+// ending is the same where all ends are known.
+func ending(ends result.Ends) PodObservation { return endingOf(ends.Told(), ends) }
+
+// resetsElsewhere are the kernel's counters of a pod with so many resets among a thousand connections.
+func resetsElsewhere(resets int64) map[string]int64 {
+	return map[string]int64{"Tcp.EstabResets": resets, "Tcp.ActiveOpens": 1000, "Tcp.PassiveOpens": 0}
+}
+
+// resetsOfOneAddress is a link of two addresses, one of which resets.
+func resetsOfOneAddress() Input {
+	in := byFamily(40, 0, 400, 0)
+	destinations := in.Observations[0].Observation.Destinations
+	destinations[0].Connections.Closed, destinations[0].Connections.Ends = 20, &result.Ends{Orderly: 20}
+	destinations[1].Connections.Closed, destinations[1].Connections.Ends = 400, &result.Ends{Orderly: 360, Reset: 40}
+	return in
+}
+
 func healthCases() []ruleCase {
 	serverOnly := with(http(), func(in *Input) { in.ServerOnly = true })
 	return []ruleCase{
@@ -61,6 +83,19 @@ func healthCases() []ruleCase {
 		{rule: "CP803", name: "too few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.EstabResets": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info},
 		{rule: "CP803", name: "no counter", in: observing(http(), keeping(asItIs)), want: Unknown},
 		{rule: "CP803", name: "no workload", in: serverOnly, want: NotApplicable},
+
+		{rule: "CP803", name: "peers reset connections to the link", in: observing(http(), counting(ending(result.Ends{Orderly: 340, Reset: 31, ResetHere: 1, Silent: 4}), resetsElsewhere(0))),
+			want: Fail, severity: Warning, message: "Of the 376 connections of pod a to 198.18.96.7:80 whose end the kernel told, 31 ended in a reset by the peer or a hop, 4 because the peer answered no more, and 1 in a reset by the pod itself."},
+		{rule: "CP803", name: "peers fall silent", in: observing(http(), ending(result.Ends{Orderly: 350, Reset: 2, Silent: 25})), want: Fail, severity: Warning, message: "25 because the peer answered no more"},
+		{rule: "CP803", name: "one reset of few", in: observing(http(), ending(result.Ends{Orderly: 59, Reset: 1})), want: Fail, severity: Info, message: "too few to tell"},
+		{rule: "CP803", name: "the pod resets connections to the link", in: observing(http(), ending(result.Ends{Orderly: 340, ResetHere: 40})), want: Fail, severity: Info, message: "40 in a reset by the pod itself: it closed with data unread, or with SO_LINGER 0."},
+		{rule: "CP803", name: "the pod resets one of few", in: observing(http(), ending(result.Ends{Orderly: 59, ResetHere: 1})), want: Fail, severity: Info, message: "too few to tell"},
+		{rule: "CP803", name: "orderly, whatever happens elsewhere", in: observing(http(), counting(ending(result.Ends{Orderly: 379, Reset: 1}), resetsElsewhere(700))), want: Pass, message: "1 ended in a reset"},
+		{rule: "CP803", name: "unanswered, but orderly", in: observing(http(), ending(result.Ends{Orderly: 380, Unanswered: 380})), want: Pass},
+		{rule: "CP803", name: "to two addresses", in: resetsOfOneAddress(), want: Fail, severity: Warning, message: "Of the 420 connections of pod a to this link"},
+		{rule: "CP803", name: "most ends are not known", in: observing(http(), counting(endingOf(10_000, result.Ends{Orderly: 300, Reset: 80}), resetsElsewhere(0))), want: Pass, message: "to and from anywhere"},
+		{rule: "CP803", name: "most ends are not known, nor counters", in: observing(http(), endingOf(10_000, result.Ends{Orderly: 300, Reset: 80})), want: Unknown},
+		{rule: "CP803", name: "of connections elsewhere", in: observing(http(), counting(elsewhere(ending(result.Ends{Orderly: 300, Reset: 80})), resetsElsewhere(0))), want: Pass, message: "to and from anywhere"},
 
 		{rule: "CP804", name: "a lossy path", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 900, "Tcp.OutSegs": 20000})),
 			want: Fail, severity: Warning, message: "Pod a sent 900 of 20,900 segments again since the observer began to look 5 minutes ago (4.31 %)"},

@@ -92,61 +92,132 @@ func judgeFailedConnects(in Input) judgement {
 	})
 }
 
+// Cures of CP803, by their place.
+const (
+	cureResetByPeer = iota
+	cureResetHere
+	cureSilence
+)
+
 func resets() Rule {
 	return Rule{
 		ID: "CP803", Title: "Established connections end in resets",
 		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
 		AppliesNot: "Policies without `from`.",
-		Why: "A reset throws away what was under way in both directions, and the request on it fails or is repeated. " +
+		Why: "A reset, or a peer that falls silent, throws away what was under way in both directions, and the request on it fails or is repeated. " +
 			"It comes from a peer that died or restarted, from a hop that forgot the connection, or from an application that closes with data unread.",
 		Cures: []string{
 			"Find out which end resets: TCPAbortOnClose and TCPAbortOnData (nstat -az) count what the pod itself reset. If it is the peers: look for restarts without draining (preStop, terminationGracePeriodSeconds), idle times along the chain that are in the wrong order (502s), and hops that forget connections (CP501).",
 			"The pod itself resets: its applications close with data unread, or with SO_LINGER 0. Read responses to their end before closing, and do not set SO_LINGER to be rid of TIME_WAIT.",
+			"Look for peers that go without a word: nodes that fail, pods that are killed or lose their address before their connections are closed, hops and NetworkPolicies that drop what they have forgotten (CP501). Until then CP503 and CP504 say how soon the pod notices.",
 		},
 		Source: "RFC 9293 section 3.5.2 (reset); RFC 1122 section 4.2.2.13 (closing with unread data); Documentation/networking/snmp_counter.rst, TcpExtTCPAbortOnClose and TcpExtTCPAbortOnData",
 		judge:  judgeResets,
 	}
 }
 
+// judgeResets judges the connections to the link by how they ended, where observers tell it of most. Elsewhere it takes the
+// kernel's counters, which know of no destinations.
 func judgeResets(in Input) judgement {
-	const reset, accept, onClose, onData = "Tcp.EstabResets", "Tcp.PassiveOpens", "TcpExt.TCPAbortOnClose", "TcpExt.TCPAbortOnData"
 	return perPod(in, func(o PodObservation) judgement {
-		count, known := counter(o, reset)
-		if !known {
-			return noCounter(o, reset)
+		if ends, to := endsOfLink(o, in.Addresses); ends != nil {
+			return judgeEnds(o, *ends, to)
 		}
-		all, known := allConnections(o)
-		accepted, knowsAccepted := counter(o, accept)
-		if !known || !knowsAccepted {
-			return noCounter(o, accept)
-		}
-		evidence := map[string]string{"pod": o.Pod, "resets": strconv.FormatInt(count.value, 10), "connections": strconv.FormatInt(all, 10)}
-		seen := fmt.Sprintf("%s of the %s of pod %s, to and from anywhere, ended in a reset %s", figure.Count(int(count.value)), plural(all, "connection"), o.Pod, count.since)
-		cure, byWhom := 0, ""
-		unreadData, knowsUnread := counter(o, onClose)
-		lingering, knowsLinger := counter(o, onData)
-		if own := unreadData.value + lingering.value; knowsUnread && knowsLinger {
-			evidence["ownResets"] = strconv.FormatInt(own, 10)
-			byWhom = fmt.Sprintf("; %s of them by the pod itself, which closed with data unread or with SO_LINGER 0", figure.Count(int(own)))
-			if 2*own > count.value {
-				cure = 1
-			}
-		}
-		switch rarityOf(count.value, all) {
-		case tooFewTrials:
-			return fail(Info, seen+byWhom+", too few to tell whether more than one in a hundred do.", evidence, cure)
-		case rare:
-			return pass(seen+".", evidence)
-		}
-		// Health checks of load balancers reset what they opened, so that only what the accepted ones cannot account for is
-		// known to be of the connections that the workload opened.
-		if rarityOf(max(count.value-accepted.value, 0), all-accepted.value) == common {
-			return fail(Warning, seen+byWhom+".", evidence, cure)
-		}
-		evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
-		return fail(Info, fmt.Sprintf("%s%s. They may all be among the %s that it accepted, as health checks of load balancers end.",
-			seen, byWhom, figure.Count(int(accepted.value))), evidence, cure)
+		return judgeResetCounter(o)
 	})
+}
+
+// endsOfLink sums how the connections of a pod to the link ended, and says where to. Nil: it is not known of half of them.
+func endsOfLink(o PodObservation, addresses []string) (ends *result.Ends, to string) {
+	var closed int64
+	sum := result.Ends{}
+	for _, d := range o.Observation.Destinations {
+		if d.Connections == nil || !ofLink(d, addresses) {
+			continue
+		}
+		closed += d.Connections.Closed
+		if d.Connections.Ends == nil {
+			continue
+		}
+		for i, m := range sum.Manners() {
+			*m.Count += *d.Connections.Ends.Manners()[i].Count
+		}
+		if to != "" {
+			to = "this link"
+		} else {
+			to = d.Address
+		}
+	}
+	if told := sum.Told(); told == 0 || 2*told < closed {
+		return nil, ""
+	}
+	return &sum, to
+}
+
+func judgeEnds(o PodObservation, ends result.Ends, to string) judgement {
+	told := ends.Told()
+	evidence := map[string]string{"pod": o.Pod, "ended": strconv.FormatInt(told, 10), "reset": strconv.FormatInt(ends.Reset, 10),
+		"resetHere": strconv.FormatInt(ends.ResetHere, 10), "silent": strconv.FormatInt(ends.Silent, 10)}
+	seen := fmt.Sprintf("Of the %s of pod %s to %s whose end the kernel told, %s ended in a reset by the peer or a hop, %s because the peer answered no more, and %s in a reset by the pod itself",
+		plural(told, "connection"), o.Pod, to, figure.Count(int(ends.Reset)), figure.Count(int(ends.Silent)), figure.Count(int(ends.ResetHere)))
+	const tooFew = ", too few to tell whether more than one in a hundred do."
+	cure := cureResetByPeer
+	if ends.Silent > ends.Reset {
+		cure = cureSilence
+	}
+	lost, own := rarityOf(ends.Reset+ends.Silent, told), rarityOf(ends.ResetHere, told)
+	switch {
+	case lost == common:
+		return fail(Warning, seen+".", evidence, cure)
+	case lost == tooFewTrials:
+		return fail(Info, seen+tooFew, evidence, cure)
+	// What the pod throws away it may have no use for, as of a request that it has cancelled.
+	case own == common:
+		return fail(Info, seen+": it closed with data unread, or with SO_LINGER 0.", evidence, cureResetHere)
+	case own == tooFewTrials:
+		return fail(Info, seen+tooFew, evidence, cureResetHere)
+	}
+	return pass(seen+".", evidence)
+}
+
+// judgeResetCounter judges all connections of a pod, to and from anywhere.
+func judgeResetCounter(o PodObservation) judgement {
+	const reset, accept, onClose, onData = "Tcp.EstabResets", "Tcp.PassiveOpens", "TcpExt.TCPAbortOnClose", "TcpExt.TCPAbortOnData"
+	count, known := counter(o, reset)
+	if !known {
+		return noCounter(o, reset)
+	}
+	all, known := allConnections(o)
+	accepted, knowsAccepted := counter(o, accept)
+	if !known || !knowsAccepted {
+		return noCounter(o, accept)
+	}
+	evidence := map[string]string{"pod": o.Pod, "resets": strconv.FormatInt(count.value, 10), "connections": strconv.FormatInt(all, 10)}
+	seen := fmt.Sprintf("%s of the %s of pod %s, to and from anywhere, ended in a reset %s", figure.Count(int(count.value)), plural(all, "connection"), o.Pod, count.since)
+	cure, byWhom := cureResetByPeer, ""
+	unreadData, knowsUnread := counter(o, onClose)
+	lingering, knowsLinger := counter(o, onData)
+	if own := unreadData.value + lingering.value; knowsUnread && knowsLinger {
+		evidence["ownResets"] = strconv.FormatInt(own, 10)
+		byWhom = fmt.Sprintf("; %s of them by the pod itself, which closed with data unread or with SO_LINGER 0", figure.Count(int(own)))
+		if 2*own > count.value {
+			cure = cureResetHere
+		}
+	}
+	switch rarityOf(count.value, all) {
+	case tooFewTrials:
+		return fail(Info, seen+byWhom+", too few to tell whether more than one in a hundred do.", evidence, cure)
+	case rare:
+		return pass(seen+".", evidence)
+	}
+	// Health checks of load balancers reset what they opened, so that only what the accepted ones cannot account for is
+	// known to be of the connections that the workload opened.
+	if rarityOf(max(count.value-accepted.value, 0), all-accepted.value) == common {
+		return fail(Warning, seen+byWhom+".", evidence, cure)
+	}
+	evidence["accepted"] = strconv.FormatInt(accepted.value, 10)
+	return fail(Info, fmt.Sprintf("%s%s. They may all be among the %s that it accepted, as health checks of load balancers end.",
+		seen, byWhom, figure.Count(int(accepted.value))), evidence, cure)
 }
 
 func retransmissions() Rule {
