@@ -69,7 +69,20 @@ func endsOf(orderly, unanswered, reset, resetHere, silent float64) string {
 	return text.String()
 }
 
+// testdata/ends.prom was read from an observer beside a client whose server resets one connection in twenty, and of four
+// closes instead of answering.
 func TestParseEnds(t *testing.T) {
+	data, err := os.ReadFile("testdata/ends.prom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := Parse(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := seen.Destinations[0].Connections; c.Closed != 200 || c.Ends == nil || *c.Ends != (result.Ends{Orderly: 188, Unanswered: 4, Reset: 12}) {
+		t.Errorf("ends %+v of %d", c.Ends, c.Closed)
+	}
 	for text, want := range map[string]*result.Ends{
 		endsOf(900, 3, 12, 1, 2): {Orderly: 900, Unanswered: 3, Reset: 12, ResetHere: 1, Silent: 2},
 		endsOf(0, 0, 0, 0, 0):    {},
@@ -85,7 +98,7 @@ func TestParseEnds(t *testing.T) {
 	for i := range maximumDestinations {
 		all.WriteString(strings.ReplaceAll(endsOf(7, 0, 1, 0, 0), "198.18.0.7", fmt.Sprintf("198.18.0.%d", 1+i)))
 	}
-	seen, err := Parse(strings.NewReader(header + all.String()))
+	seen, err = Parse(strings.NewReader(header + all.String()))
 	if err != nil || len(seen.Destinations) != maximumDestinations {
 		t.Errorf("%d destinations, %v", len(seen.Destinations), err)
 	}
@@ -156,7 +169,7 @@ func TestParseRecent(t *testing.T) {
 
 // What does not fail is bounded and no nonsense, whatever answers in a pod.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"testdata/client.prom", "testdata/connections.prom", "testdata/recent.prom"} {
+	for _, name := range []string{"testdata/client.prom", "testdata/connections.prom", "testdata/ends.prom", "testdata/recent.prom"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

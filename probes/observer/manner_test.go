@@ -1,8 +1,10 @@
 package observer
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/connpolicy/connpolicy/probes/procnet"
@@ -123,6 +125,33 @@ func TestMannerByFigures(t *testing.T) {
 			}
 		}
 	}
+}
+
+// All manners of a destination are served once one is known, and none before: no resets and nobody who knows are two things.
+func TestMetricsOfEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		k.open(3, payments)
+		k.open(2, bank)
+		o := newObserver(t, k)
+		o.lookAround()
+		ends := func(destination, manner string) string {
+			return fmt.Sprintf("%s{destination=%q,manner=%q}", result.MetricEnds, destination, manner)
+		}
+		check(t, scrape(t, o), map[string]string{ends(payments, "orderly"): "", ends(payments, "reset"): ""})
+		for i := range 2 {
+			ended := k.sockets[i]
+			ended.State, ended.Info = sockdiag.Close, infoOf(2, 90, 5000)
+			k.told = append(k.told, ended)
+		}
+		k.sockets = k.sockets[2:]
+		time.Sleep(time.Second)
+		o.lookAround()
+		check(t, scrape(t, o), map[string]string{
+			ends(payments, "orderly"): "2", ends(payments, "unanswered"): "0", ends(payments, "reset"): "0",
+			ends(payments, "resetHere"): "0", ends(payments, "silent"): "0", ends(bank, "orderly"): "", ends(bank, "reset"): "",
+		})
+	})
 }
 
 // What was counted by the kernel before a connection was last seen does not tell of its end.

@@ -52,13 +52,19 @@ func meaningsOf(address string, c result.Connections, elapsed float64) []string 
 		say("Connections to %s are not reused: %d of %d carried one request at most. Keep them open in a pool.",
 			address, *c.SingleExchange, c.Closed)
 	}
-	if e := c.Ends; e != nil && e.Reset+e.Silent > 0 && percent(float64(e.Reset+e.Silent), float64(e.Told())) >= brokenPercent {
-		say("Of %d connections to %s, %d were reset by it or by a hop, and %d ended for it fell silent: whatever was under way on them"+
-			" was lost.", e.Told(), address, e.Reset, e.Silent)
-	}
-	if e := c.Ends; e != nil && e.ResetHere > 0 && percent(float64(e.ResetHere), float64(e.Told())) >= brokenPercent {
-		say("Of %d connections to %s, %d were reset by this side: it closes with data unread, or with SO_LINGER 0.",
-			e.Told(), address, e.ResetHere)
+	if e := c.Ends; e != nil {
+		told := e.Told()
+		often := func(count int64) bool { return count > 0 && percent(float64(count), float64(told)) >= brokenPercent }
+		if often(e.Reset) {
+			say("%d of %d connections to %s were reset by it or by a hop: whatever was under way on them was lost.", e.Reset, told, address)
+		}
+		if often(e.Silent) {
+			say("%d of %d connections to %s ended because it answered no more: it is gone, or a hop drops what comes.", e.Silent, told, address)
+		}
+		if often(e.ResetHere) {
+			say("%d of %d connections to %s were reset by this side: it closes them with data unread, or with SO_LINGER 0.",
+				e.ResetHere, told, address)
+		}
 	}
 	if c.CloseWaitOldestSeconds != nil && *c.CloseWaitOldestSeconds >= closeWaitSeconds {
 		say("%d connections to %s were closed by the peer long ago and not by the application here: it leaks them, or its pool"+

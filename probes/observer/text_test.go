@@ -16,6 +16,7 @@ func TestTextSaysWhatItMeans(t *testing.T) {
 	leaking := &result.Connections{
 		Opened: 600, Closed: 600, SingleExchange: new(int64(590)), CloseWait: 4, CloseWaitOldestSeconds: new(300.0),
 		InFlightSamples: 100, NagleSamples: 40, ZeroWindowSamples: 3, Samples: 200,
+		Ends:      &result.Ends{Orderly: 470, Unanswered: 9, Reset: 70, ResetHere: 8, Silent: 32},
 		BytesSent: &result.Quantiles{P50: 88, P99: 20 << 10, Max: new(float64(30 << 20)), Samples: new(600)},
 	}
 	o := result.Observation{
@@ -31,6 +32,9 @@ func TestTextSaysWhatItMeans(t *testing.T) {
 	for _, want := range []string{
 		"62 % of the local ports towards 198.18.0.7:80", "are not reused: 590 of 600", "closed by the peer long ago", "TCP_NODELAY",
 		"did not take data at times", "accept queue of 0.0.0.0:8080 was full", "7 connections found an accept queue full",
+		"70 of 580 connections to 198.18.0.7:80 were reset by it or by a hop", "32 of 580 connections to 198.18.0.7:80 ended because it answered no more",
+		"8 of 580 connections to 198.18.0.7:80 were reset by this side", "9 of the orderly ended with data of this side last",
+		"470 orderly, 70 reset by the peer or a hop, 8 reset by this side, 32 on which the peer fell silent; of 20 the kernel did not tell",
 		"of 5 no socket was seen", "31 of them connect() would take last", "median 88 B, p99 20 KiB, most 30 MiB, of 600", "the oldest for at least 5m0s",
 	} {
 		if !strings.Contains(text, want) {
@@ -38,7 +42,9 @@ func TestTextSaysWhatItMeans(t *testing.T) {
 		}
 	}
 	sound := result.Observation{UptimeSeconds: 60, PortsAvailable: new(1000), Destinations: []result.Destination{
-		{Address: "198.18.0.7:80", PortsInUse: 10, Connections: &result.Connections{Open: 10, Opened: 2, Closed: 2, SingleExchange: new(int64(2))}},
+		{Address: "198.18.0.7:80", PortsInUse: 10, Connections: &result.Connections{
+			Open: 10, Opened: 2, Closed: 2, SingleExchange: new(int64(2)), Ends: &result.Ends{Orderly: 300, Reset: 1, ResetHere: 2, Silent: 2},
+		}},
 	}}
 	if text := render(t, sound); strings.Contains(text, "!") || !strings.Contains(text, "unknown: the kernel's counters") {
 		t.Errorf("of a sound workload:\n%s", text)
