@@ -139,13 +139,11 @@ func endsOfLink(o PodObservation, addresses []string) (ends *result.Ends, to str
 		if d.Connections.Ends == nil {
 			continue
 		}
-		for i, m := range sum.Manners() {
-			*m.Count += *d.Connections.Ends.Manners()[i].Count
-		}
-		if to != "" {
-			to = "this link"
-		} else {
+		sum.Add(*d.Connections.Ends)
+		if to == "" {
 			to = d.Address
+		} else {
+			to = "this link"
 		}
 	}
 	if told := sum.Told(); told == 0 || 2*told < closed {

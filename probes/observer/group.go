@@ -52,11 +52,7 @@ func (t *totals) add(o totals) {
 	t.held += o.held
 	t.zeroWindow += o.zeroWindow
 	t.open += o.open
-	t.ends.Orderly += o.ends.Orderly
-	t.ends.Unanswered += o.ends.Unanswered
-	t.ends.Reset += o.ends.Reset
-	t.ends.ResetHere += o.ends.ResetHere
-	t.ends.Silent += o.ends.Silent
+	t.ends.Add(o.ends)
 }
 
 func (p *present) add(o present) {

@@ -46,8 +46,8 @@ type ledger struct {
 	timeWaitUnknown int
 	// aborts is what the kernel had counted at the last look, abortedAt the last looks that found each to have grown.
 	aborts, abortedAt aborts
-	// uncountedAt and untoldAt are the last looks before which the kernel's counters could not be read, or not each end was
-	// told.
+	// uncountedAt is the last look at which the kernel's counters could not be read, untoldAt the last before which not each
+	// end was told.
 	uncountedAt, untoldAt int64
 	// ended gets each connection that ended. Nil for nothing.
 	ended func(result.ConnectionRecord)
@@ -348,7 +348,8 @@ func (l *ledger) closeTold(c *connection, e ending) {
 }
 
 // disconnect counts the end of a connection that this side threw away, with SO_LINGER 0 for the most part: the socket has
-// forgotten its figures and its peer's port before it is freed (net/ipv4/tcp.c, tcp_disconnect).
+// forgotten its figures and its peer's port before it is freed (net/ipv4/tcp.c, tcp_disconnect), so that only a connection
+// that a look has seen is known by its cookie.
 func (l *ledger) disconnect(c *connection, e ending) {
 	delete(l.connections, e.cookie)
 	if c.over.IsZero() {

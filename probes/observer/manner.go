@@ -73,7 +73,7 @@ func (l *ledger) mannerOf(c *connection, e ending) manner {
 		farewells-- // the SYN
 	}
 	switch {
-	case !e.told || !e.surplusKnown || farewells < 0 || farewells > 1 || c.look < l.uncountedAt:
+	case !e.told || !e.surplusKnown || farewells < 0 || farewells > 1 || c.look <= l.uncountedAt:
 		return mannerUnknown
 	case e.retrying && l.abortedAt.timeouts >= c.look && !(farewells == 1 && c.peerClosed):
 		return mannerSilent
@@ -98,7 +98,7 @@ func (e ending) sentLast() bool {
 // the socket: it was reset or given up, or this side has said its farewell by shutdown().
 func (l *ledger) mannerOfVanished(c *connection) manner {
 	switch {
-	case c.look < max(l.uncountedAt, l.untoldAt):
+	case c.look <= l.uncountedAt || c.look < l.untoldAt:
 		return mannerUnknown
 	case c.retrying && l.abortedAt.timeouts >= c.look:
 		return mannerSilent

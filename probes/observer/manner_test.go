@@ -167,18 +167,16 @@ func TestMannerByWhatTheKernelCountedLast(t *testing.T) {
 	}
 
 	// Without the counters nobody knows.
-	for uncounted := range 2 {
+	for later, want := range []result.Ends{{}, {}, {Reset: 1}} {
 		f = follow(false)
 		f.look(nil, f.socket)
 		f.uncounted = true
-		if uncounted == 0 {
-			f.look(f.ending(func(*ending) {}))
-		} else {
+		for range later {
 			f.look(nil, f.socket)
-			f.look(f.ending(func(*ending) {}))
 		}
-		if ends, closed := f.ends(); ends != (result.Ends{Reset: int64(uncounted)}) || closed != 1 {
-			t.Errorf("%+v of %d closed", ends, closed)
+		f.look(f.ending(func(*ending) {}))
+		if ends, closed := f.ends(); ends != want || closed != 1 {
+			t.Errorf("%d looks later: %+v of %d closed, want %+v", later, ends, closed, want)
 		}
 	}
 }

@@ -14,5 +14,13 @@ func (e *Ends) Manners() []Manner {
 	}
 }
 
+// Add adds the counts of others.
+func (e *Ends) Add(o Ends) {
+	others := o.Manners()
+	for i, m := range e.Manners() {
+		*m.Count += *others[i].Count
+	}
+}
+
 // Told is how many connections it counts.
 func (e Ends) Told() int64 { return e.Orderly + e.Reset + e.ResetHere + e.Silent }
