@@ -115,7 +115,7 @@ func writeDestinations(w *exposition.Writer, destinations []result.Destination, 
 		write("notArmed", d.Connections.Keepalive.NotArmed)
 		write("unknown", d.Connections.Keepalive.Unknown)
 	}
-	writeEnds(w, destinations)
+	writeEnds(w, destinations, counter)
 	for _, m := range destinationQuantiles() {
 		w.Metric(m.name, exposition.Gauge, m.help)
 		for _, d := range destinations {
@@ -132,8 +132,8 @@ func writeDestinations(w *exposition.Writer, destinations []result.Destination, 
 }
 
 // writeEnds serves all manners of a destination once one is known, so that none and unknown can be told apart.
-func writeEnds(w *exposition.Writer, destinations []result.Destination) {
-	w.Metric(result.MetricEnds, exposition.Counter, "Ended connections by how they ended, as far as the kernel told; those unanswered are among the orderly.")
+func writeEnds(w *exposition.Writer, destinations []result.Destination, counter exposition.Kind) {
+	w.Metric(result.MetricEnds, counter, "Ended connections by how they ended, as far as the kernel told; those unanswered are among the orderly.")
 	for _, d := range destinations {
 		if d.Connections == nil || d.Connections.Ends == nil {
 			continue

@@ -23,7 +23,7 @@ type followed struct {
 }
 
 func follow(accepted bool) *followed {
-	f := &followed{ledger: newLedger(time.Unix(1_000_000, 0)), at: time.Unix(1_000_000, 0)}
+	f := &followed{ledger: newLedger(), at: time.Unix(1_000_000, 0)}
 	f.socket = socket{tuple: life{cookie: 1}.tuple(), cookie: 1, state: sockdiag.Established, told: true}
 	f.socket.facts = facts{established: true, surplus: 1, surplusKnown: true}
 	if accepted {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -233,11 +234,13 @@ func TestAnswersAreBounded(t *testing.T) {
 		if total != sockets {
 			t.Errorf("%d ports in all series, want %d", total, sockets)
 		}
-		recorder := httptest.NewRecorder()
-		o.Metrics().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
-		t.Logf("%d bytes", recorder.Body.Len())
-		if recorder.Body.Len() > result.MaximumMetricsBytes-2*result.MaximumSysctlBytes {
-			t.Errorf("%d bytes leave no room for long settings", recorder.Body.Len())
+		for _, metrics := range []http.Handler{o.Metrics(), o.Recent()} {
+			recorder := httptest.NewRecorder()
+			metrics.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+			t.Logf("%d bytes", recorder.Body.Len())
+			if recorder.Body.Len() > result.MaximumMetricsBytes-2*result.MaximumSysctlBytes {
+				t.Errorf("%d bytes leave no room for long settings", recorder.Body.Len())
+			}
 		}
 	})
 }

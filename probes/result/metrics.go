@@ -96,7 +96,7 @@ const (
 	MaximumListeners      = 20
 	MaximumListeningPorts = 200
 	// MaximumMetricsBytes bounds the whole answer.
-	MaximumMetricsBytes = 128 << 10
+	MaximumMetricsBytes = 160 << 10
 	// MaximumSysctlBytes bounds a value; a longer one is not served, as if it could not be read.
 	MaximumSysctlBytes = 8 << 10
 )
