@@ -85,7 +85,7 @@ func healthCases() []ruleCase {
 		{rule: "CP803", name: "no workload", in: serverOnly, want: NotApplicable},
 
 		{rule: "CP803", name: "peers reset connections to the link", in: observing(http(), counting(ending(result.Ends{Orderly: 340, Reset: 31, ResetHere: 1, Silent: 4}), resetsElsewhere(0))),
-			want: Fail, severity: Warning, message: "Of the 376 connections of pod a to 198.18.96.7:80 whose end the kernel told, 31 ended in a reset by the peer or a hop, 4 because the peer answered no more, and 1 in a reset by the pod itself."},
+			want: Fail, severity: Warning, message: "Of the 376 connections of pod a to 198.18.96.7:80 whose end the kernel told since the observer began to look 5 minutes ago, 31 ended in a reset by the peer or a hop, 4 because the peer answered no more, and 1 in a reset by the pod itself."},
 		{rule: "CP803", name: "peers fall silent", in: observing(http(), ending(result.Ends{Orderly: 350, Reset: 2, Silent: 25})), want: Fail, severity: Warning, message: "25 because the peer answered no more"},
 		{rule: "CP803", name: "one reset of few", in: observing(http(), ending(result.Ends{Orderly: 59, Reset: 1})), want: Fail, severity: Info, message: "too few to tell"},
 		{rule: "CP803", name: "the pod resets connections to the link", in: observing(http(), ending(result.Ends{Orderly: 340, ResetHere: 40})), want: Fail, severity: Info, message: "40 in a reset by the pod itself: it closed with data unread, or with SO_LINGER 0."},

@@ -156,8 +156,8 @@ func judgeEnds(o PodObservation, ends result.Ends, to string) judgement {
 	told := ends.Told()
 	evidence := map[string]string{"pod": o.Pod, "ended": strconv.FormatInt(told, 10), "reset": strconv.FormatInt(ends.Reset, 10),
 		"resetHere": strconv.FormatInt(ends.ResetHere, 10), "silent": strconv.FormatInt(ends.Silent, 10)}
-	seen := fmt.Sprintf("Of the %s of pod %s to %s whose end the kernel told, %s ended in a reset by the peer or a hop, %s because the peer answered no more, and %s in a reset by the pod itself",
-		plural(told, "connection"), o.Pod, to, figure.Count(int(ends.Reset)), figure.Count(int(ends.Silent)), figure.Count(int(ends.ResetHere)))
+	seen := fmt.Sprintf("Of the %s of pod %s to %s whose end the kernel told %s, %s ended in a reset by the peer or a hop, %s because the peer answered no more, and %s in a reset by the pod itself",
+		plural(told, "connection"), o.Pod, to, period(o), figure.Count(int(ends.Reset)), figure.Count(int(ends.Silent)), figure.Count(int(ends.ResetHere)))
 	const tooFew = ", too few to tell whether more than one in a hundred do."
 	cure := cureResetByPeer
 	if ends.Silent > ends.Reset {
