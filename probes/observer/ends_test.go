@@ -37,6 +37,35 @@ func TestEndsAreToldWhileThereAreFew(t *testing.T) {
 	})
 }
 
+// Whether each end since the take before was told is known: not after losses, nor where nobody listened meanwhile.
+func TestWhetherAllEndsWereTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kernel{}
+		e := ends{log: slog.New(slog.DiscardHandler), listen: func() (closings, error) { return k, nil }}
+		made := int64(0)
+		for i, step := range []struct {
+			perSecond int64
+			lose      bool
+			want      bool
+		}{
+			{0, false, false}, // it has just begun
+			{0, false, true}, {0, true, false}, {0, false, true},
+			{stopAbove + 100, false, false}, {startBelow - 100, false, false}, {startBelow - 100, false, true},
+		} {
+			time.Sleep(time.Second)
+			made += step.perSecond
+			e.follow(made, true)
+			k.lost = step.lose
+			e.read()
+			k.lost = false
+			e.read()
+			if _, complete := e.take(); complete != step.want {
+				t.Errorf("step %d: complete %v", i, complete)
+			}
+		}
+	})
+}
+
 func TestKernelThatDoesNotTell(t *testing.T) {
 	e := ends{log: slog.New(slog.DiscardHandler), listen: func() (closings, error) { return nil, errors.New("not permitted") }}
 	e.follow(0, true)
