@@ -167,7 +167,7 @@ func (l *ledger) see(s *socket, seen *look) {
 		c = l.begin(s, seen.at)
 	}
 	c.look = l.looks
-	c.established = c.established || s.open() || s.told && s.established
+	c.established = c.established || s.cameAbout() || s.told && s.established
 	c.peerClosed = c.peerClosed || s.closedByPeer()
 	if s.told {
 		l.learn(c, s, seen.at)

@@ -116,6 +116,11 @@ func socketOf(s sockdiag.Socket) socket {
 // open says whether data can still be sent.
 func (s socket) open() bool { return s.state == sockdiag.Established || s.state == sockdiag.CloseWait }
 
+// cameAbout says whether the state is one that a connection comes to only once it is established.
+func (s socket) cameAbout() bool {
+	return s.open() || s.closedByPeer() || s.state == sockdiag.FinWait1 || s.state == sockdiag.FinWait2
+}
+
 // closedByPeer says whether the peer's FIN has come.
 func (s socket) closedByPeer() bool {
 	return s.state == sockdiag.CloseWait || s.state == sockdiag.LastAck || s.state == sockdiag.Closing

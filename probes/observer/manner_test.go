@@ -154,6 +154,23 @@ func TestMetricsOfEnds(t *testing.T) {
 	})
 }
 
+// A connection that a look has met after its farewell alone, without tcp_info, has ended and not failed.
+func TestEndedIsNotFailed(t *testing.T) {
+	for state, want := range map[sockdiag.State]totals{
+		sockdiag.FinWait1: {closed: 1}, sockdiag.FinWait2: {closed: 1}, sockdiag.Closing: {closed: 1}, sockdiag.LastAck: {closed: 1},
+		sockdiag.CloseWait: {closed: 1}, sockdiag.SynSent: {failed: 1}, sockdiag.Close: {failed: 1},
+	} {
+		f := follow(false)
+		f.look(nil, socket{tuple: f.socket.tuple, cookie: 1, state: state})
+		f.look(nil)
+		f.look(nil)
+		g := f.outgoing[netip.MustParseAddrPort("198.18.0.7:80")]
+		if g == nil || g.total.closed != want.closed || g.total.failed != want.failed {
+			t.Errorf("state %d: %+v", state, g)
+		}
+	}
+}
+
 // What was counted by the kernel before a connection was last seen does not tell of its end.
 func TestMannerByWhatTheKernelCountedLast(t *testing.T) {
 	f := follow(false)

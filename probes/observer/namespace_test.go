@@ -9,6 +9,7 @@ import (
 
 	"github.com/connpolicy/connpolicy/probes/nstest"
 	"github.com/connpolicy/connpolicy/probes/procnet"
+	"github.com/connpolicy/connpolicy/probes/sockdiag"
 )
 
 // Known numbers of connections to two destinations, and the metrics say them.
@@ -84,20 +85,25 @@ func TestMetricsOfARealNamespace(t *testing.T) {
 	})
 }
 
-// waitForTimeWait waits until the kernel counts so many sockets in TIME_WAIT.
-func waitForTimeWait(t *testing.T, want int64) {
+// waitForTimeWait waits until the kernel lists so many sockets in TIME_WAIT. Its own count of them, in sockstat, has those in
+// FIN_WAIT2 too, whose peers have not closed yet.
+func waitForTimeWait(t *testing.T, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		sockets, err := procnet.New("/proc").Sockstat()
-		if err != nil {
+		listed := 0
+		if err := sockdiag.Dump(sockdiag.Query{States: sockdiag.StateSet(sockdiag.TimeWait)}, func(s sockdiag.Socket) {
+			if s.State == sockdiag.TimeWait {
+				listed++
+			}
+		}); err != nil {
 			t.Error(err)
 			return
 		}
-		switch counted := sockets["TCP.tw"]; {
-		case counted == want:
+		switch {
+		case listed == want:
 			return
 		case time.Now().After(deadline):
-			t.Errorf("the kernel counts %d in TIME_WAIT, want %d", counted, want)
+			t.Errorf("the kernel lists %d in TIME_WAIT, want %d", listed, want)
 			return
 		}
 	}
