@@ -82,6 +82,12 @@ type ConnectionReportStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
 	Observers []ObserverReading `json:"observers,omitempty"`
+	// drains are what connections of the observed pods came to while endpoints of the Service left, the last first. Where
+	// room is short the last alone is kept.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=3
+	Drains []Drain `json:"drains,omitempty"`
 	// keyFigures are the figures that the history keeps.
 	// +optional
 	// +structType=atomic
@@ -337,6 +343,73 @@ type ObserverReading struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Sysctls map[string]string `json:"sysctls,omitempty"`
+}
+
+// Drain is what connections of the observed pods came to while endpoints of the link's Service left: in a roll-out, when it
+// was scaled down, with a lost node.
+type Drain struct {
+	// startTime is when the first of the endpoints was seen not to be ready any more.
+	// +required
+	StartTime metav1.Time `json:"startTime"`
+	// endTime is when the pods were read last.
+	// +required
+	EndTime metav1.Time `json:"endTime"`
+	// endpoints is how many left and did not become ready again meanwhile.
+	// +required
+	Endpoints int32 `json:"endpoints"`
+	// stillListed is how many of them the Service still listed at the end, such as those that take long to terminate.
+	// +optional
+	StillListed int32 `json:"stillListed,omitempty"`
+	// pods is how many observed pods were read both before and after. Others are not counted here.
+	// +required
+	Pods int32 `json:"pods"`
+	// during are the connections of these pods from the last reading before, at most three minutes older than startTime, to
+	// endTime. Where sockets name the Service's virtual address they are to all of its endpoints, else to those that left.
+	// +required
+	During ConnectionCounts `json:"during"`
+	// before are the connections to the same addresses from when the observers began until then, other drains left out, to
+	// compare with. Absent where during counts the connections to those that left alone.
+	// +optional
+	Before *ConnectionCounts `json:"before,omitempty"`
+}
+
+// ConnectionCounts are connections that some pods opened, over some time.
+type ConnectionCounts struct {
+	// opened counts those that began.
+	// +required
+	Opened int64 `json:"opened"`
+	// failed counts those of them that were never established.
+	// +required
+	Failed int64 `json:"failed"`
+	// closed counts those that ended.
+	// +required
+	Closed int64 `json:"closed"`
+	// open is how many were open at the end of the time.
+	// +required
+	Open int64 `json:"open"`
+	// ends tells how those that ended did, as far as the kernel told. Absent: it told of none.
+	// +optional
+	Ends *ConnectionEnds `json:"ends,omitempty"`
+}
+
+// ConnectionEnds counts connections by how they ended.
+type ConnectionEnds struct {
+	// orderly counts those on which this side said farewell.
+	// +required
+	Orderly int64 `json:"orderly"`
+	// unanswered counts those of orderly on which nothing came back for what this side had sent last. Over HTTP/1 without TLS
+	// each is a request that was lost.
+	// +required
+	Unanswered int64 `json:"unanswered"`
+	// reset counts those that the peer, or a hop, reset.
+	// +required
+	Reset int64 `json:"reset"`
+	// resetHere counts those that the pod itself reset.
+	// +required
+	ResetHere int64 `json:"resetHere"`
+	// silent counts those that ended because the peer answered no more.
+	// +required
+	Silent int64 `json:"silent"`
 }
 
 // KeyFigures are the figures that the history keeps.

@@ -25,6 +25,8 @@ type Input struct {
 	// NotReady are the endpoints' own ip:port that a Service still lists and that are not ready: on their way out, or not
 	// in yet.
 	NotReady []string
+	// Drains are what the connections of observed pods came to while endpoints left, the last first.
+	Drains []Drain
 	// PodsPerNode is the number of the workload's pods on the node that has most of them. Nil: not known.
 	PodsPerNode *int
 	// NodePorts is the cluster's range of NodePorts. Nil: not known.

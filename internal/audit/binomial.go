@@ -39,6 +39,31 @@ func fewerTrials(events, n int64) (k, trials int) {
 	return int(math.Round(float64(events) / float64(n) * mostTrials)), mostTrials
 }
 
+// moreThanBefore says that so many events in n trials are too unlikely beside those of before if their share had not grown, when
+// so many rows of trials are looked at. Given how many events there were in all, they are drawn from all trials (Fisher's exact
+// test, one-sided).
+func moreThanBefore(rows int, events, n, eventsBefore, nBefore int64) bool {
+	n, nBefore = max(n, events), max(nBefore, eventsBefore)
+	all, total := events+eventsBefore, n+nBefore
+	if nBefore <= 0 || float64(events)*float64(total) <= float64(all)*float64(n) {
+		return false
+	}
+	return float64(rows)*atLeastDrawn(events, n, all, total) <= errorProbability
+}
+
+// atLeastDrawn returns the probability that at least k of n that are drawn from total are among marked ones of it. k is above
+// the mean, so that each further term is smaller.
+func atLeastDrawn(k, n, marked, total int64) float64 {
+	choose := func(n, k int64) float64 { return logChoose(int(n), int(k)) }
+	term := math.Exp(choose(marked, k) + choose(total-marked, n-k) - choose(total, n))
+	sum := 0.0
+	for i := k; i <= min(n, marked) && term > sum*1e-12; i++ {
+		sum += term
+		term *= float64(marked-i) * float64(n-i) / (float64(i+1) * float64(total-marked-n+i+1))
+	}
+	return min(sum, 1)
+}
+
 // noneOf returns the share, in per cent, that is excluded with 95 % confidence when none of n samples showed an event:
 // the p for which (1-p)^n is 5 %.
 func noneOf(n int) float64 { return 100 * (1 - math.Pow(errorProbability, 1/float64(n))) }

@@ -22,7 +22,7 @@ type ruleCase struct {
 
 // ruleCases are the cases of all rules.
 func ruleCases() []ruleCase {
-	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), longLivedCases(), throughputCases(), settingCases(), healthCases(), recentCases())
+	return slices.Concat(setupCases(), reuseCases(), smallPacketCases(), portCases(), longLivedCases(), throughputCases(), settingCases(), healthCases(), recentCases(), drainCases())
 }
 
 // with returns value after change.

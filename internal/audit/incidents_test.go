@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/connpolicy/connpolicy/probes/result"
 )
@@ -204,6 +205,20 @@ func incidents() []incident {
 			in.Tuning = &Tuning{WorkedOut: true, Tried: []Trial{{NodeKind: "v1.26.4 on 5.15", Outcome: result.Failed,
 				Cause: "Pod was rejected: forbidden sysctl: \"net.ipv4.ip_local_reserved_ports\" not allowlisted"}}}
 		}, want: []string{"CP702"}, cure: "Upgrade the nodes that refuse it"},
+		{name: "kubernetes/kubernetes#86280: connection refused during a rolling upgrade", change: func(in *Input) {
+			in.Drains = []Drain{{Began: in.Now.Add(-2 * time.Minute), Ended: in.Now, Endpoints: 4, Pods: 2,
+				During: ConnectionCounts{Opened: 450, Failed: 9, Closed: 441, Open: 10, Ends: &result.Ends{Orderly: 441}},
+				Before: &ConnectionCounts{Opened: 90_000, Closed: 89_990, Open: 10, Ends: &result.Ends{Orderly: 89_990}}}}
+		}, want: []string{"CP813"}, cure: "Let the pod serve on until every node has learned that it leaves"},
+		{name: "wso2/api-platform#2121: Envoy ends at once on SIGTERM and resets connections that are in use", change: func(in *Input) {
+			in.Drains = []Drain{{Began: in.Now.Add(-2 * time.Minute), Ended: in.Now, Endpoints: 2, Pods: 2,
+				During: ConnectionCounts{Opened: 220, Closed: 200, Open: 200, Ends: &result.Ends{Orderly: 95, Reset: 105}},
+				Before: &ConnectionCounts{Opened: 400, Closed: 200, Open: 200, Ends: &result.Ends{Orderly: 200}}}}
+		}, want: []string{"CP813"}, cure: "Let the server drain on SIGTERM"},
+		{name: "a node that is lost with the endpoints of a headless Service", change: func(in *Input) {
+			in.Drains = []Drain{{Began: in.Now.Add(-16 * time.Minute), Ended: in.Now, Endpoints: 1, StillListed: 1, Pods: 2,
+				During: ConnectionCounts{Closed: 5, Open: 7, Ends: &result.Ends{Silent: 5}}}}
+		}, want: []string{"CP813"}, cure: "Let the client notice a peer that is gone"},
 		{name: "a client that leaks responses", change: func(in *Input) {
 			everyPool(in, 0.1, func(c *result.Connections) {
 				c.Open, c.OpenPeak, c.CloseWait, c.CloseWaitOldestSeconds = 412, 412, 400, new(7200.0)

@@ -94,6 +94,7 @@ func healthRules() []Rule {
 		familyFallback(),
 		repeatedSYNs(),
 		pathMTUBlackHole(),
+		tornConnections(),
 	}
 }
 

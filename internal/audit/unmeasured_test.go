@@ -10,7 +10,7 @@ import (
 
 // What has nothing to say about the healthy link: settings that nobody set, HTTP/2 over HTTP, endpoints that are all ready.
 func silentOnHealthy() []string {
-	return []string{"CP410", "CP502", "CP508", "CP509", "CP510", "CP511", "CP701", "CP702", "CP703", "CP704", "CP808", "CP809", "CP810"}
+	return []string{"CP410", "CP502", "CP508", "CP509", "CP510", "CP511", "CP701", "CP702", "CP703", "CP704", "CP808", "CP809", "CP810", "CP813"}
 }
 
 func judgedHere(rule string) bool {
