@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -61,6 +62,10 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 	if err != nil {
 		return err
 	}
+	if known.Target != nil && known.Target.Name != l.target.name || !equality.Semantic.DeepEqual(known.Source, s.policy.Spec.From) {
+		known.Drains = nil
+	}
+	l.drains = allDrains(known.Drains, l.witness)
 	standing := mergeVantages(known.Vantages, fresh, l.status.Run, s.vantageChoice(), metav1.NewTime(s.now))
 	silence := s.silence(l, known.Vantages)
 	if err := putSilence(standing, silence); err != nil {
@@ -89,6 +94,9 @@ func (r *Reconciler) auditLink(ctx context.Context, s *scope, l *link) error {
 		return nil
 	}
 	l.report = written
+	if l.witness != nil {
+		l.witness.told = nil
+	}
 	s.tidings = append(s.tidings, findingsChanged(l.spec.Name, before, judged)...)
 	return nil
 }

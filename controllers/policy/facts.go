@@ -23,6 +23,7 @@ func addFacts(in *audit.Input, s *scope, l *link) {
 	in.NodePorts = s.nodePorts
 	in.Tuning = settingsOf(s.tuning)
 	in.Connects = connectsOf(l.status.Run)
+	in.Drains = drainsOf(l.drains)
 }
 
 // choosesEndpoints says that the workload's sockets name a Service's endpoints and none its virtual address: the workload, or its

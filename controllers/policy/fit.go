@@ -18,8 +18,8 @@ const reportBytes = 14<<10 + 1<<9
 // registry, a figure's spread is in the vantages, and much of what a second vantage measured stands in the first. Then the
 // words of rules that are met, then those of what is unknown. What explains a finding stays longest, and that of an error
 // longer than that of a warning. The result of every rule stays; so does what the observers saw, by which settings are
-// changed, and the whole history, by which growth is judged and which nobody can measure again. What the probes measured,
-// which the rules judge again after a restart, gives way only to what no set of rules brings about.
+// changed, and the whole history, by which growth is judged, and the last drain: nobody can measure them again. What the
+// probes measured, which the rules judge again after a restart, gives way only to what no set of rules brings about.
 func fit(status v1alpha1.ConnectionReportStatus) v1alpha1.ConnectionReportStatus {
 	status.Verdicts, status.Vantages = slices.Clone(status.Verdicts), slices.Clone(status.Vantages)
 	for _, sacrifice := range sacrifices() {
@@ -47,6 +47,7 @@ func sacrifices() []func(*v1alpha1.ConnectionReportStatus) {
 		func(s *v1alpha1.ConnectionReportStatus) { s.Spread = differing(s.Spread) },
 		verdictsOf(is(pass), words(80, 0)),
 		func(s *v1alpha1.ConnectionReportStatus) { vantage.Shorten(s.Vantages) },
+		func(s *v1alpha1.ConnectionReportStatus) { s.Drains = s.Drains[:min(len(s.Drains), 1)] },
 		verdictsOf(is(unknown), words(160, 0)),
 		namePassed,
 		verdictsOf(is(unknown), words(80, 0)),

@@ -44,7 +44,11 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 		seen, _ := r.sightings.get(pod.UID)
 		s.observed = append(s.observed, observed{pod: pod, seen: seen})
 	}
+	if r.watchEndpoints(s) {
+		every = readOften
+	}
 	r.lookAll(ctx, s, every)
+	s.countConnections()
 	for _, o := range s.observed {
 		s.wakeAt(o.seen.nextLook(every))
 	}

@@ -67,17 +67,19 @@ func serviceMatters() predicate.Predicate {
 	})
 }
 
-// endpointsMatter: the ready addresses or the ports changed.
+// endpointsMatter: the addresses that are ready, those of them that stay, or the ports changed.
 func endpointsMatter() predicate.Predicate {
 	return updated(func(before, after *discoveryv1.EndpointSlice) bool {
-		return !equality.Semantic.DeepEqual(before.Ports, after.Ports) || !slices.Equal(readyAddresses(before), readyAddresses(after))
+		return !equality.Semantic.DeepEqual(before.Ports, after.Ports) ||
+			!slices.Equal(addressesThat(isReady, before), addressesThat(isReady, after)) ||
+			!slices.Equal(addressesThat(stays, before), addressesThat(stays, after))
 	})
 }
 
-func readyAddresses(slice *discoveryv1.EndpointSlice) []string {
+func addressesThat(are func(discoveryv1.Endpoint) bool, slice *discoveryv1.EndpointSlice) []string {
 	var addresses []string
 	for _, endpoint := range slice.Endpoints {
-		if (endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready) && len(endpoint.Addresses) > 0 {
+		if are(endpoint) && len(endpoint.Addresses) > 0 {
 			addresses = append(addresses, endpoint.Addresses[0])
 		}
 	}

@@ -52,6 +52,7 @@ type Reconciler struct {
 	Ceilings v1alpha1.ProbeLimits
 
 	sightings sightings
+	witnesses witnesses
 }
 
 // Reconcile takes one policy one step on. What it decides on is read once, at the beginning of each step; the status is

@@ -159,6 +159,7 @@ func reportStatus(s *scope, l *link, vantages []v1alpha1.Vantage, before []histo
 		Target:       l.reportTarget(addresses),
 		Vantages:     vantages,
 		Observers:    observerReadings(s.observed, audit.PortUses(in)),
+		Drains:       l.drains,
 		KeyFigures:   &figures,
 		Verdicts:     verdicts(slices.Concat(audit.Judge(in), s.rules.judge(in))),
 		History:      history.Of(looks),

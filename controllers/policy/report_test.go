@@ -113,6 +113,11 @@ func longReport(t *testing.T, vantages []result.Result, counts map[v1alpha1.Verd
 	for i, r := range vantages {
 		status.Vantages = append(status.Vantages, vantageOf(t, fmt.Sprintf("node-%d", i), "checkout-to-payments-payments-d4472c-42e5a837-0", r))
 	}
+	many := v1alpha1.ConnectionCounts{Opened: 1_234_567, Failed: 1234, Closed: 1_234_567, Open: 1234,
+		Ends: &v1alpha1.ConnectionEnds{Orderly: 1_234_567, Unanswered: 1234, Reset: 1234, ResetHere: 1234, Silent: 1234}}
+	for range maximumDrains {
+		status.Drains = append(status.Drains, v1alpha1.Drain{StartTime: now, EndTime: now, Endpoints: 1000, StillListed: 100, Pods: 2, During: many, Before: &many})
+	}
 	for i := range 2 {
 		status.Observers = append(status.Observers, v1alpha1.ObserverReading{
 			Pod: fmt.Sprintf("checkout-58fddc7d8d-%d", i), Node: "node-1", Outcome: "measured", Time: &now, PortsInUse: new(int32(29705)),
@@ -150,7 +155,8 @@ func TestFitKeepsWhatExplainsFindings(t *testing.T) {
 	if !reflect.DeepEqual(status, before) {
 		t.Error("the report that was to be fitted changed")
 	}
-	if !reflect.DeepEqual(results(t, fitted.Vantages), results(t, status.Vantages)) || !reflect.DeepEqual(fitted.Observers, status.Observers) {
+	if !reflect.DeepEqual(results(t, fitted.Vantages), results(t, status.Vantages)) || !reflect.DeepEqual(fitted.Observers, status.Observers) ||
+		len(fitted.Drains) == 0 || !reflect.DeepEqual(fitted.Drains[0], status.Drains[0]) {
 		t.Error("what was seen was cut")
 	}
 	for i, v := range fitted.Judgements() {
@@ -230,6 +236,9 @@ func TestFitIsBounded(t *testing.T) {
 			}
 			if !reflect.DeepEqual(fitted.History, status.History) {
 				t.Errorf("%s, %d vantages: the history was cut", name, vantages)
+			}
+			if len(fitted.Drains) == 0 {
+				t.Errorf("%s: the drain that was judged was lost", name)
 			}
 			for _, v := range vantage.Whole(fitted.Vantages) {
 				if !vantage.Readable(v) {
@@ -336,6 +345,9 @@ func TestSignificant(t *testing.T) {
 		{"another key", func(s *v1alpha1.ConnectionReportStatus) { s.Target.Key = "198.19.0.2:80" }, time.Minute, true},
 		{"another pod", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Pod = "d" }, time.Minute, true},
 		{"a stamp", func(s *v1alpha1.ConnectionReportStatus) { s.Observers[0].Tuning = "t.1" }, time.Minute, true},
+		{"a drain", func(s *v1alpha1.ConnectionReportStatus) {
+			s.Drains = []v1alpha1.Drain{{StartTime: metav1.NewTime(begin), EndTime: metav1.NewTime(begin), Endpoints: 2, Pods: 1}}
+		}, time.Second, true},
 		{"a sysctl", func(s *v1alpha1.ConnectionReportStatus) {
 			s.Observers[0].Sysctls = map[string]string{"net.ipv4.ip_local_port_range": "1024 65535"}
 		}, time.Minute, true},

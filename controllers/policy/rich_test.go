@@ -72,6 +72,12 @@ func richScope(t *testing.T) (*scope, *link) {
 	l := s.links[0]
 	l.target = target{name: "shop-of-the-team/payments:https", url: "https://payments.shop-of-the-team.svc:443/healthz", key: "198.19.92.29:80",
 		addresses: []string{"198.19.92.29:80"}, virtual: true, readyEndpoints: new(int32(3))}
+	for i := range maximumDrains {
+		began := metav1.NewTime(begin.Add(-time.Duration(i+1) * time.Hour))
+		l.drains = append(l.drains, v1alpha1.Drain{StartTime: began, EndTime: began, Endpoints: 3, Pods: 2,
+			During: v1alpha1.ConnectionCounts{Opened: 712, Failed: 9, Closed: 700, Open: 40, Ends: &v1alpha1.ConnectionEnds{Orderly: 652, Unanswered: 12, Reset: 48}},
+			Before: &v1alpha1.ConnectionCounts{Opened: 48_120, Failed: 2, Closed: 48_078, Open: 40, Ends: &v1alpha1.ConnectionEnds{Orderly: 48_070, Reset: 8}}})
+	}
 	return s, l
 }
 
@@ -148,6 +154,7 @@ func TestARichReportKeepsItsHistory(t *testing.T) {
 				t.Errorf("%d vantages: a finding says %q, cure %q", count+1, v.Message, v.Cure)
 			}
 		}
+		l.drains = stored.Drains
 		again, err := reportStatus(s, l, vantage.Whole(stored.Vantages), history.Looks(stored.History))
 		if err != nil {
 			t.Fatal(err)

@@ -74,6 +74,10 @@ type link struct {
 	measured, idleMeasured map[string]*result.Result
 	// verdicts as the report holds them.
 	report *v1alpha1.ConnectionReport
+	// witness of the endpoints behind it. Nil: nobody looks at them.
+	witness *witness
+	// drains that were witnessed, those that the report holds among them.
+	drains []v1alpha1.Drain
 }
 
 func newScope(policy *v1alpha1.ConnectionPolicy, now time.Time) *scope {

@@ -39,6 +39,7 @@ func significant(old, next *v1alpha1.ConnectionReportStatus, now time.Time) bool
 		targetDiffers(old.Target, next.Target) ||
 		vantagesDiffer(old.Vantages, next.Vantages) ||
 		observersDiffer(old.Observers, next.Observers) ||
+		drainsDiffer(old.Drains, next.Drains) ||
 		age >= figuresApart && (figuresDiffer(old.KeyFigures, next.KeyFigures) || portsDiffer(old.Observers, next.Observers))
 }
 

@@ -35,6 +35,9 @@ type target struct {
 	endpoints []string
 	// notReady are the endpoints of a headless Service that are not ready, as sockets name them.
 	notReady []string
+	// staying are the endpoints behind a Service that are ready and not on their way out, listed are all that it lists: their
+	// own ip:port, also where none is ready.
+	staying, listed []string
 	// readyEndpoints behind a Service. Nil: not a Service, or the cluster does not know its endpoints.
 	readyEndpoints *int32
 }
@@ -74,19 +77,21 @@ func serviceTarget(link v1alpha1.Link, service *corev1.Service, slicesOfService 
 	}
 	ready := readyEndpoints(port.Name, slicesOfService)
 	t.readyEndpoints, t.endpoints = new(int32(len(ready))), ready
-	if len(ready) == 0 {
-		return t, trouble{v1alpha1.ReasonNoEndpoints, fmt.Sprintf("Service %s has no ready endpoint for port %d", name, port.Port)}
-	}
-	if service.Spec.ClusterIP == corev1.ClusterIPNone {
-		// The name of a headless Service leads to the pods themselves, on the port that they listen on.
-		_, t.port, _ = net.SplitHostPort(ready[0])
-		t.addresses = ready[:min(len(ready), maximumAddresses)]
-		t.notReady = leavingEndpoints(port.Name, slicesOfService, ready)
-	} else {
+	t.staying, t.listed = endpointsThat(stays, port.Name, slicesOfService), endpointsThat(areListed, port.Name, slicesOfService)
+	if service.Spec.ClusterIP != corev1.ClusterIPNone {
 		t.virtual = true
 		for _, ip := range clusterIPs(service) {
 			t.addresses = append(t.addresses, net.JoinHostPort(ip, t.port))
 		}
+	}
+	if len(ready) == 0 {
+		return t, trouble{v1alpha1.ReasonNoEndpoints, fmt.Sprintf("Service %s has no ready endpoint for port %d", name, port.Port)}
+	}
+	if !t.virtual {
+		// The name of a headless Service leads to the pods themselves, on the port that they listen on.
+		_, t.port, _ = net.SplitHostPort(ready[0])
+		t.addresses = ready[:min(len(ready), maximumAddresses)]
+		t.notReady = leavingEndpoints(port.Name, slicesOfService, ready)
 	}
 	t.url = url(link, net.JoinHostPort(nameOfService(service), t.port))
 	return t, trouble{}
@@ -143,6 +148,14 @@ func leavingEndpoints(portName string, slicesOfService []discoveryv1.EndpointSli
 func isReady(endpoint discoveryv1.Endpoint) bool {
 	return endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
 }
+
+// stays: an endpoint is ready and not on its way out. Where a Service publishes what is not ready, all are called ready to
+// the end.
+func stays(endpoint discoveryv1.Endpoint) bool {
+	return isReady(endpoint) && (endpoint.Conditions.Terminating == nil || !*endpoint.Conditions.Terminating)
+}
+
+func areListed(discoveryv1.Endpoint) bool { return true }
 
 func endpointsThat(are func(discoveryv1.Endpoint) bool, portName string, slicesOfService []discoveryv1.EndpointSlice) []string {
 	var chosen []string

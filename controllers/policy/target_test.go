@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
 )
@@ -142,6 +143,47 @@ func TestURLs(t *testing.T) {
 	} {
 		if got := url(test.link, "h:1"); got != test.want {
 			t.Errorf("%+v: %s, want %s", test.link, got, test.want)
+		}
+	}
+}
+
+// A Service tells which of its endpoints stay and which it lists, also where none is ready, and of those that publish what is
+// not ready too.
+func TestServiceTargetListsEndpoints(t *testing.T) {
+	web := corev1.ServicePort{Name: "http", Port: 80}
+	published := endpoints("http", 8080, true, "198.18.1.1", "198.18.1.2")
+	published.Endpoints[1].Conditions.Terminating = new(true)
+	for name, test := range map[string]struct {
+		slices          []discoveryv1.EndpointSlice
+		staying, listed []string
+	}{
+		"all ready":       {[]discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.1")}, []string{"198.18.1.1:8080"}, []string{"198.18.1.1:8080"}},
+		"one not ready":   {[]discoveryv1.EndpointSlice{endpoints("http", 8080, true, "198.18.1.1"), endpoints("http", 8080, false, "198.18.1.2")}, []string{"198.18.1.1:8080"}, []string{"198.18.1.1:8080", "198.18.1.2:8080"}},
+		"none ready":      {[]discoveryv1.EndpointSlice{endpoints("http", 8080, false, "198.18.1.1")}, nil, []string{"198.18.1.1:8080"}},
+		"published":       {[]discoveryv1.EndpointSlice{published}, []string{"198.18.1.1:8080"}, []string{"198.18.1.1:8080", "198.18.1.2:8080"}},
+		"of another port": {[]discoveryv1.EndpointSlice{endpoints("admin", 8080, true, "198.18.1.1")}, nil, nil},
+	} {
+		for _, clusterIP := range []string{"198.19.0.1", corev1.ClusterIPNone} {
+			link := v1alpha1.Link{Protocol: v1alpha1.ProtocolHTTP, Service: &v1alpha1.ServiceReference{Name: "pay"}}
+			got, _ := serviceTarget(link, service(clusterIP, web), test.slices)
+			if !slices.Equal(got.staying, test.staying) || !slices.Equal(got.listed, test.listed) || got.virtual != (clusterIP != corev1.ClusterIPNone) || got.name != "shop/pay:80" {
+				t.Errorf("%s, %s: %+v", name, clusterIP, got)
+			}
+		}
+	}
+}
+
+// Of a Service that publishes what is not ready too, an endpoint that is on its way out is news as well.
+func TestEndpointsMatter(t *testing.T) {
+	before, terminating, unready, same := endpoints("http", 8080, true, "198.18.1.1"), endpoints("http", 8080, true, "198.18.1.1"), endpoints("http", 8080, false, "198.18.1.1"), endpoints("http", 8080, true, "198.18.1.1")
+	terminating.Endpoints[0].Conditions.Terminating = new(true)
+	same.Endpoints[0].Zone = new("a")
+	for name, test := range map[string]struct {
+		after discoveryv1.EndpointSlice
+		want  bool
+	}{"on its way out": {terminating, true}, "not ready": {unready, true}, "in a zone": {same, false}} {
+		if got := endpointsMatter().Update(event.UpdateEvent{ObjectOld: &before, ObjectNew: &test.after}); got != test.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }
