@@ -42,6 +42,12 @@ func everything(t testing.TB) Objects {
 		report.Status.Vantages = append(report.Status.Vantages, v1alpha1.Vantage{Time: metav1.NewTime(now().Add(-time.Hour)), Node: node,
 			Outcome: string(result.Measured), Version: result.Version, Measurements: &runtime.RawExtension{Raw: text}})
 	}
+	drain := v1alpha1.Drain{StartTime: metav1.NewTime(now().Add(-2 * time.Hour)), EndTime: metav1.NewTime(now().Add(-time.Hour)), Endpoints: 3, Pods: 2}
+	fill(reflect.ValueOf(&drain.During).Elem(), &next)
+	fill(reflect.ValueOf(&drain.Before).Elem(), &next)
+	headless := *drain.DeepCopy()
+	headless.Before, headless.During.Ends = nil, nil
+	report.Status.Drains = []v1alpha1.Drain{drain, headless}
 	return Objects{Reports: []v1alpha1.ConnectionReport{report}}
 }
 

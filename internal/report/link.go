@@ -54,7 +54,7 @@ func newLink(report *v1alpha1.ConnectionReport, policy *v1alpha1.ConnectionPolic
 	if message := messageOf(policy, l.Name); message != "" {
 		l.Troubles = append(l.Troubles, sentence(message))
 	}
-	l.Sections = slices.Concat(differenceSection(views), portsSection(report, views), silenceSection(report, views), measurementSections(report, views),
+	l.Sections = slices.Concat(differenceSection(views), portsSection(report, views), drainsSection(report), silenceSection(report, views), measurementSections(report, views),
 		figuresSection(report, policy), settingsSection(report))
 	return l
 }
