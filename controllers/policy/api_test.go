@@ -38,6 +38,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	port := serveObserver(t)
 	var forgets atomic.Bool
 	stop := c.startManager(t, &forgets, port)
+	atWatch := startWatched(t, c, port)
 
 	t.Run("a link is measured from two nodes, judged and reported", func(t *testing.T) { measured(t, c) })
 	t.Run("a report holds what the probe wrote", func(t *testing.T) { asWritten(t, c) })
@@ -52,11 +53,16 @@ func TestOnAnAPIServer(t *testing.T) {
 	t.Run("a ConfigMap that is absent is an outcome with its name", func(t *testing.T) { absentConfigMap(t, c) })
 	t.Run("a suspended policy stops", func(t *testing.T) { suspended(t, c) })
 	t.Run("an observer is added and read", func(t *testing.T) { observing(t, c) })
+	t.Run("what connections came to when endpoints left is told", func(t *testing.T) { drained(t, atWatch) })
 	t.Run("a pod whose creation was not recorded is found again", func(t *testing.T) { forgotten(t, c, &forgets) })
 	t.Run("a new manager goes on where the old one stopped", func(t *testing.T) {
 		stop = restarted(t, c, stop, &forgets, port)
 	})
 	stop()
+	t.Run("what connections came to is judged by a new manager too", func(t *testing.T) {
+		defer c.startManager(t, &forgets, port)()
+		stillJudged(t, atWatch)
+	})
 	t.Run("a finding is told once, and once when it is cured", func(t *testing.T) { told(t, c, &forgets, port) })
 	t.Run("what the workload's sockets showed is cured when it is over", func(t *testing.T) { over(t, c, &forgets) })
 }
