@@ -178,8 +178,11 @@ func (d Drain) seen(answered bool) string {
 		seen += ": " + how
 	}
 	seen += fmt.Sprintf("; %s of %s failed.", figure.Count(int(d.During.Failed)), plural(d.During.Opened, "connect"))
-	if d.Before == nil {
+	switch {
+	case d.Before == nil:
 		return seen
+	case d.Before.lived()+d.Before.Closed+d.Before.Opened == 0:
+		return seen + " Nothing was counted before, to compare with."
 	}
 	torn := "it is not known how connections ended"
 	if d.Before.tells() {

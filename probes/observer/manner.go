@@ -89,9 +89,10 @@ func (l *ledger) mannerOf(c *connection, e ending) manner {
 }
 
 // sentLast says whether the last data went and did not come. What went within the same tick of the kernel's clock as what
-// came counts as answered.
+// came counts as answered. Where no data ever came, the clock tells nothing: the kernel dates it as if it had come with the
+// answer to the SYN (net/ipv4/tcp_input.c, tcp_finish_connect), and the first request goes in the same tick.
 func (e ending) sentLast() bool {
-	return e.sent > 0 && e.sinceSent != unknown && e.sinceSent < e.sinceReceived
+	return e.sent > 0 && (e.exchanges == 0 || e.sinceSent != unknown && e.sinceSent < e.sinceReceived)
 }
 
 // mannerOfVanished says how a connection ended that is listed no more although its end is not told, for its process keeps

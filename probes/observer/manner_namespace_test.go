@@ -166,8 +166,13 @@ func waysToPart() []wayToPart {
 			p.awaitError(io.EOF)
 			p.here.Close()
 		}, result.Ends{Orderly: 1, Unanswered: 1}, 0, false},
+		{"the peer closes instead of answering the first request", func(p parting) {
+			p.send(p.here, p.peer)
+			p.peer.Close()
+			p.awaitError(io.EOF)
+			p.here.Close()
+		}, result.Ends{Orderly: 1, Unanswered: 1}, 0, false},
 		{"this side does not wait for the answer", func(p parting) {
-			tick()
 			p.send(p.here, p.peer)
 			p.here.Close()
 			p.peer.Close()

@@ -50,7 +50,8 @@ func (f *followed) look(endings []ending, sockets ...socket) {
 // ending is what the kernel tells of the connection, changed.
 func (f *followed) ending(change func(*ending)) []ending {
 	e := ending{socket: f.socket}
-	e.state, e.sent, e.received, e.sinceSent, e.sinceReceived = sockdiag.Close, 100, 50, 40*time.Millisecond, 20*time.Millisecond
+	e.state, e.sent, e.received, e.exchanges = sockdiag.Close, 100, 50, 1
+	e.sinceSent, e.sinceReceived = 40*time.Millisecond, 20*time.Millisecond
 	change(&e)
 	return []ending{e}
 }
@@ -83,7 +84,8 @@ func TestMannerByFigures(t *testing.T) {
 		{"farewell that is answered by a reset at last", 0, aborts{}, with(1, func(e *ending) { e.retrying = true }), orderly},
 		{"sent last", 0, aborts{}, with(1, func(e *ending) { e.sinceSent = 16 * time.Millisecond }), unanswered},
 		{"sent and received within a tick", 0, aborts{}, with(1, func(e *ending) { e.sinceSent = e.sinceReceived }), orderly},
-		{"nothing was sent", 0, aborts{}, with(1, func(e *ending) { e.sent, e.sinceSent = 0, 0 }), orderly},
+		{"nothing was ever received", 0, aborts{}, with(1, func(e *ending) { e.received, e.exchanges, e.sinceSent = 1, 0, e.sinceReceived }), unanswered},
+		{"nothing was sent", 0, aborts{}, with(1, func(e *ending) { e.sent, e.exchanges, e.sinceSent = 0, 0, 0 }), orderly},
 		{"when it sent is not known", 0, aborts{}, with(1, func(e *ending) { e.sinceSent = unknown }), orderly},
 		{"when it received is not known", 0, aborts{}, with(1, func(e *ending) { e.sinceReceived = unknown }), orderly},
 
