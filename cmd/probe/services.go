@@ -21,6 +21,7 @@ func runServe(ctx context.Context, arguments []string, _, stderr io.Writer) erro
 	o := server.Options{Handler: server.Handler()}
 	f.StringVar(&o.Address, "listen", ":8080", "address to listen on")
 	f.DurationVar(&o.IdleTimeout, "idle-timeout", 10*time.Minute, "how long to keep a connection that nobody uses")
+	f.BoolVar(&o.CutOff, "cut-off", false, "at the stop end all connections at once, requests under way too, as a server that does not drain")
 	var files tlsOptions
 	f.StringVar(&files.certificate, "tls-certificate", "", "file with the certificate (PEM) to speak TLS with, with --tls-key; without it clear text is spoken")
 	f.StringVar(&files.key, "tls-key", "", "file with its key (PEM)")
@@ -46,6 +47,7 @@ func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error
 	url := f.String("target", "", "where to send the requests: http://host:port/path")
 	rate := f.Float64("rate", 500, "requests per second, each on a new connection")
 	threads := f.Int("threads", 8, "requests under way at most, each on a thread of its own")
+	timeout := f.Duration("timeout", load.DefaultTimeout, "how long a request may take, its connect included")
 	listen := f.String("metrics-listen", ":9090", "address to serve /metrics on")
 	if err := parse(f, arguments, stderr); err != nil {
 		return err
@@ -58,6 +60,7 @@ func runLoad(ctx context.Context, arguments []string, _, stderr io.Writer) error
 		Target:            parsed,
 		RequestsPerSecond: *rate,
 		Threads:           *threads,
+		Timeout:           *timeout,
 		UserAgent:         "connpolicy-load/" + version(),
 		Log:               slog.New(slog.NewTextHandler(stderr, nil)),
 	})

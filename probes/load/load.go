@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// requestTimeout bounds one request with its connect. Shorter than a second, so that a stop is quick.
-	requestTimeout = 800 * time.Millisecond
+	// DefaultTimeout is shorter than a second, so that a stop is quick.
+	DefaultTimeout = 800 * time.Millisecond
 	// maximumLate is how far the threads may fall behind before requests that are due are given up and counted.
 	maximumLate = time.Second
 	// resolveEvery is the pause between attempts to resolve the target's name.
@@ -45,8 +45,10 @@ type Config struct {
 	// RequestsPerSecond of all threads together.
 	RequestsPerSecond float64
 	Threads           int
-	UserAgent         string
-	Log               *slog.Logger
+	// Timeout bounds one request with its connect. A stop waits for those that are under way.
+	Timeout   time.Duration
+	UserAgent string
+	Log       *slog.Logger
 }
 
 // Load is a running load. It counts what it does.
@@ -64,6 +66,9 @@ func New(config Config) (*Load, error) {
 	rate := config.RequestsPerSecond
 	if math.IsNaN(rate) || rate < minimumRate || rate > maximumRate || config.Threads < 1 || config.Threads > maximumThreads {
 		return nil, fmt.Errorf("the rate must be %g to %g per second, the number of threads 1 to %d", minimumRate, float64(maximumRate), maximumThreads)
+	}
+	if config.Timeout <= 0 {
+		return nil, fmt.Errorf("the timeout must be above 0, not %v", config.Timeout)
 	}
 	request := http1.Request{
 		Method:    "GET",
@@ -135,7 +140,7 @@ func (l *Load) thread(ctx context.Context, remote netip.AddrPort, due time.Time,
 
 // transaction makes one request on a connection of its own.
 func (l *Load) transaction(running context.Context, remote netip.AddrPort) {
-	ctx, cancel := context.WithTimeout(running, requestTimeout)
+	ctx, cancel := context.WithTimeout(running, l.config.Timeout)
 	defer cancel()
 	connection, took, err := tcpconn.Dialer{SearchAllPorts: true}.Connect(ctx, remote)
 	if err != nil {

@@ -28,7 +28,7 @@ func newLoad(t *testing.T, url string, rate float64, threads int) *Load {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := New(Config{Target: parsed, RequestsPerSecond: rate, Threads: threads, UserAgent: "test", Log: slog.New(slog.DiscardHandler)})
+	l, err := New(Config{Target: parsed, RequestsPerSecond: rate, Threads: threads, Timeout: DefaultTimeout, UserAgent: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +205,18 @@ func TestCause(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
-	tcp := Config{Target: target.Target{Protocol: target.TCP}, RequestsPerSecond: 1, Threads: 1}
-	noRate := Config{Target: target.Target{Protocol: target.HTTP}, Threads: 1}
-	noThreads := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: 1}
-	noNumber := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: math.NaN(), Threads: 1}
-	noPeriod := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: 1e10, Threads: 1}
-	for _, config := range []Config{tcp, noRate, noThreads, noNumber, noPeriod} {
+	allowed := Config{Target: target.Target{Protocol: target.HTTP}, RequestsPerSecond: 1, Threads: 1, Timeout: DefaultTimeout}
+	if _, err := New(allowed); err != nil {
+		t.Errorf("%+v is not allowed: %v", allowed, err)
+	}
+	tcp, noRate, noThreads, noNumber, noPeriod, noTimeout := allowed, allowed, allowed, allowed, allowed, allowed
+	tcp.Target.Protocol = target.TCP
+	noRate.RequestsPerSecond = 0
+	noThreads.Threads = 0
+	noNumber.RequestsPerSecond = math.NaN()
+	noPeriod.RequestsPerSecond = 1e10
+	noTimeout.Timeout = 0
+	for _, config := range []Config{tcp, noRate, noThreads, noNumber, noPeriod, noTimeout} {
 		if _, err := New(config); err == nil {
 			t.Errorf("%+v is allowed", config)
 		}

@@ -68,22 +68,25 @@ type Options struct {
 	// IdleTimeout is for how long a connection that nobody uses is kept. 0: as long as a client in the demo may pause, so
 	// that the server never closes first.
 	IdleTimeout time.Duration
+	// CutOff ends all connections at once at the stop, as a server does that does not drain.
+	CutOff bool
 	// Certificate to speak TLS with. Nil: clear text.
 	Certificate *tls.Certificate
 }
 
 // Serve serves HTTP/1 and HTTP/2, over TLS or by prior knowledge, until the context ends, then lets the requests under way
-// finish, but not for longer than shutdownTimeout.
+// finish, but not for longer than shutdownTimeout, unless they are to be cut off.
 func Serve(ctx context.Context, o Options) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", o.Address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
+	requests, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	server := &http.Server{
 		Handler: o.Handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: cmp.Or(o.IdleTimeout, idleTimeout),
-		// What has no end of its own, such as a stream, ends with the context.
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return requests },
 		Protocols:   new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true)
@@ -97,12 +100,12 @@ func Serve(ctx context.Context, o Options) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		// The stop outlives the context whose end it answers.
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		err := server.Shutdown(grace)
-		if errors.Is(err, context.DeadlineExceeded) {
+		var err error
+		if o.CutOff {
 			err = server.Close()
+		} else {
+			end() // what has no end of its own, such as a stream
+			err = shutDown(context.WithoutCancel(ctx), server)
 		}
 		stopped <- err
 	}()
@@ -110,4 +113,15 @@ func Serve(ctx context.Context, o Options) error {
 		return fmt.Errorf("serve on %s: %w", o.Address, err)
 	}
 	return <-stopped
+}
+
+// shutDown lets requests finish. The context is not the one whose end it answers.
+func shutDown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -181,40 +182,82 @@ func TestWhatIsNoMessageEndsTheConnection(t *testing.T) {
 	}
 }
 
-// The end of the server ends what has no end of its own, and says so.
-func TestStop(t *testing.T) {
+// serving is a server that was started.
+type serving struct {
+	address string
+	stop    func()
+	served  chan error
+}
+
+func serve(t *testing.T, o server.Options) serving {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
+	o.Address, o.Handler = listener.Addr().String(), server.Handler()
 	_ = listener.Close()
 	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, server.Options{Address: address, Handler: server.Handler()}) }()
+	s := serving{address: o.Address, stop: stop, served: make(chan error, 1)}
+	go func() { s.served <- server.Serve(ctx, o) }()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		connection, err := net.Dial("tcp", address)
+		connection, err := net.Dial("tcp", o.Address)
 		if err == nil {
 			_ = connection.Close()
-			break
+			return s
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 	}
-	stream := get(t, "http://"+address+"/events?every=1h")
-	connection := dial(t, address, "/ws")
-	stop()
-	want(t, connection, ws.OpClose, status(ws.StatusGoingAway))
-	if text := body(t, stream); text != "" {
-		t.Errorf("the stream said %q", text)
-	}
+}
+
+func (s serving) ends(t *testing.T) {
 	select {
-	case err := <-served:
+	case err := <-s.served:
 		if err != nil {
 			t.Error(err)
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the server goes on")
 	}
+}
+
+// The end of the server ends what has no end of its own, and says so.
+func TestStop(t *testing.T) {
+	s := serve(t, server.Options{})
+	stream := get(t, "http://"+s.address+"/events?every=1h")
+	connection := dial(t, s.address, "/ws")
+	s.stop()
+	want(t, connection, ws.OpClose, status(ws.StatusGoingAway))
+	if text := body(t, stream); text != "" {
+		t.Errorf("the stream said %q", text)
+	}
+	s.ends(t)
+}
+
+// A server that does not drain leaves a request without an answer.
+func TestCutOff(t *testing.T) {
+	s := serve(t, server.Options{CutOff: true})
+	connection, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+	// By the answer to the first request the server is known to have the connection.
+	const request = "GET %s HTTP/1.1\r\nHost: server\r\n\r\n"
+	if _, err := fmt.Fprintf(connection, request+request, "/poll", "/long-poll?every=1h"); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(connection)
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body(t, response)
+	s.stop()
+	if left, err := io.ReadAll(answers); err != nil || len(left) > 0 {
+		t.Errorf("then came %q and %v", left, err)
+	}
+	s.ends(t)
 }

@@ -49,15 +49,18 @@ func TestDrain(t *testing.T) {
 		}
 		p.judged(v1alpha1.VerdictPass)
 	})
-	t.Run("a server that is killed with requests under way", func(t *testing.T) {
+	t.Run("a server that cuts requests off", func(t *testing.T) {
 		t.Parallel()
 		p := newPlace(t, nil)
-		killed := server(3)
-		killed.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(0))
 		client := caller(p.namespace, 10)
-		client.Spec.Template.Spec.Containers[0].Args[1] += "long-poll?every=500ms"
+		// Requests take up to five seconds, so that many are under way at any time.
+		args := client.Spec.Template.Spec.Containers[0].Args
+		args[1] += "long-poll?every=5s"
+		client.Spec.Template.Spec.Containers[0].Args = append(args, "--timeout=10s", "--threads=100")
+		hasty := server(3)
+		hasty.Spec.Template.Spec.Containers[0].Args = append(hasty.Spec.Template.Spec.Containers[0].Args, "--cut-off")
 		p.create(serverService())
-		drain := p.rollOut(killed, client)
+		drain := p.rollOut(hasty, client)
 		if drain.During.Ends == nil || drain.During.Ends.Unanswered == 0 {
 			t.Errorf("the drain is %+v", drain)
 		}
