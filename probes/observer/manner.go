@@ -75,7 +75,7 @@ func (l *ledger) mannerOf(c *connection, e ending) manner {
 	switch {
 	case !e.told || !e.surplusKnown || farewells < 0 || farewells > 1 || c.look <= l.uncountedAt:
 		return mannerUnknown
-	case e.retrying && l.abortedAt.timeouts >= c.look && !(farewells == 1 && c.peerClosed):
+	case e.retrying && l.abortedAt.timeouts >= c.look && (farewells == 0 || !c.peerClosed):
 		return mannerSilent
 	case farewells == 1 && e.sentLast():
 		return mannerUnanswered
