@@ -44,12 +44,14 @@ func rows(t *testing.T, prefix string) []string {
 	return found
 }
 
+// Those of observers are served, and held to the documentation, in probes/observer.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	var want []string
 	for _, metric := range Metrics() {
 		want = append(want, row(metric))
 	}
-	if got := rows(t, "connpolicy_"); !slices.Equal(got, want) {
+	got := slices.DeleteFunc(rows(t, "connpolicy_"), func(line string) bool { return strings.HasPrefix(line, "| `connpolicy_observer_") })
+	if !slices.Equal(got, want) {
 		t.Errorf("%s lists\n%s\nwant\n%s", documentation, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
