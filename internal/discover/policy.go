@@ -204,7 +204,7 @@ func (f Found) Notes(in Input) []string {
 		switch {
 		case f.Links[i] == "":
 		case d.Direct:
-			notes = append(notes, fmt.Sprintf("Link %s: connections go to the endpoints of %s/%s themselves (%s), past its virtual address. A probe of the Service goes to the latter, and observers count the ports of the Service's address alone; a headless Service would name the endpoints.",
+			notes = append(notes, fmt.Sprintf("Link %s: connections go to the endpoints of %s/%s themselves (%s), past its virtual address. The rules judge the workload's connections to the endpoints, and count the ports of each; probes go to the virtual address.",
 				f.Links[i], d.Service.Namespace, d.Service.Name, strings.Join(d.Addresses[:min(len(d.Addresses), 3)], ", ")))
 		case d.Pod != "":
 			notes = append(notes, fmt.Sprintf("Link %s: the address is that of a pod, which changes. Name a Service instead, if there is one.", f.Links[i]))
