@@ -76,6 +76,9 @@ func mismatch(message string) string {
 			return "; it has the fields " + strings.Join(fieldsOf(of), ", ")
 		}
 	}
+	if slices.Contains(strings.Split(types, ", "), "null") {
+		return "; nothing is ever null: has(…) asks whether it is known"
+	}
 	if number && (strings.Contains(types, "string") || strings.Contains(types, "duration")) {
 		return `; a figure is a number in the unit of its name (1000, not "1ms"), and int(…) makes a number of a text`
 	}

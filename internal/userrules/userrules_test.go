@@ -180,6 +180,7 @@ func TestWhatDoesNotCompileSaysWhereAndWhy(t *testing.T) {
 		"handshake.connectMicroseconds.p50 < '1ms'":                   `a figure is a number in the unit of its name (1000, not "1ms")`,
 		"handshake.connectMicroseconds.p50 < duration('1ms')":         "a figure is a number in the unit of its name",
 		"observer.sysctls['net.ipv4.tcp_tw_reuse'] == 2":              "int(…) makes a number of a text",
+		"handshake.connectMicroseconds.p50 == null":                   "nothing is ever null: has(…) asks whether it is known",
 		"handshake.samples > 3 and reuse.kept":                        "write && for and",
 		"handshake.samples > 3 or reuse.kept":                         "write || for or",
 		"reuse.kept = true":                                           "write == to compare",
