@@ -65,7 +65,7 @@ func failedConnects() Rule {
 		Why: "A connection that was begun and never established was refused, timed out, or went to an endpoint that is gone. " +
 			"More than one in a hundred is felt in the 99th percentile of all that opens a connection, however fast the others are.",
 		Cures: []string{
-			"Find out whether they are refused at once (nothing listens: endpoints that are not ready yet or are going; add a readiness probe, and a preStop sleep of some seconds) or time out (NetworkPolicy, firewall, a full accept queue: see CP102). Let the client resolve the name again after a failure (Java: networkaddress.cache.ttl).",
+			"Find out whether they are refused at once (nothing listens: endpoints that are not ready yet or are going; add a readiness probe, and a preStop sleep of some seconds: see CP813) or time out (NetworkPolicy, firewall, a full accept queue: see CP102). Let the client resolve the name again after a failure (Java: networkaddress.cache.ttl).",
 		},
 		Source: "RFC 9293 section 3.10.7.3; kubernetes.io, Pod Lifecycle (termination of pods)",
 		judge:  judgeFailedConnects,
@@ -107,7 +107,7 @@ func resets() Rule {
 		Why: "A reset, or a peer that falls silent, throws away what was under way in both directions, and the request on it fails or is repeated. " +
 			"It comes from a peer that died or restarted, from a hop that forgot the connection, or from an application that closes with data unread.",
 		Cures: []string{
-			"Find out which end resets: TCPAbortOnClose and TCPAbortOnData (nstat -az) count what the pod itself reset. If it is the peers: look for restarts without draining (preStop, terminationGracePeriodSeconds), idle times along the chain that are in the wrong order (502s), and hops that forget connections (CP501).",
+			"Find out which end resets: TCPAbortOnClose and TCPAbortOnData (nstat -az) count what the pod itself reset. If it is the peers: look for restarts without draining (CP813; preStop, terminationGracePeriodSeconds), idle times along the chain that are in the wrong order (502s), and hops that forget connections (CP501).",
 			"The pod itself resets: its applications close with data unread, or with SO_LINGER 0. Read responses to their end before closing, and do not set SO_LINGER to be rid of TIME_WAIT.",
 			"Look for peers that go without a word: nodes that fail, pods that are killed or lose their address before their connections are closed, hops and NetworkPolicies that drop what they have forgotten (CP501). Until then CP503 and CP504 say how soon the pod notices.",
 		},
