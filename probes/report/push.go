@@ -27,7 +27,8 @@ func (t *text) pushWay(name string, w result.PushWay) {
 	if w.BytesPerMessage != nil {
 		cost = fmt.Sprintf(", %.0f bytes a message", *w.BytesPerMessage)
 	}
-	t.line("  %-18s %d messages by %d requests on %d connections%s, at %s", name, w.Messages, w.Requests, w.Connections, cost, w.Path)
+	t.line("  %-18s %s by %s on %s%s, at %s", name,
+		plural(w.Messages, "message"), plural(w.Requests, "request"), plural(w.Connections, "connection"), cost, w.Path)
 	t.distribution("  age on arrival", w.DelayMicroseconds)
 	t.distribution("  between messages", w.GapMicroseconds)
 	t.distribution("  an answer", w.AnswerMicroseconds)

@@ -110,12 +110,20 @@ func (t *text) line(format string, values ...any) { fmt.Fprintf(t, format+"\n", 
 func (t *text) title(name string, meta result.Meta) {
 	errors := ""
 	if meta.Errors > 0 {
-		errors = fmt.Sprintf(", %d attempts failed", meta.Errors)
+		errors = fmt.Sprintf(", %s failed", plural(meta.Errors, "attempt"))
 	}
 	t.line("\n%s: %s (%d samples in %.1f s%s)", name, meta.Outcome, meta.Samples, meta.ElapsedSeconds, errors)
 	if meta.Cause != "" {
 		t.line("  because            %s", meta.Cause)
 	}
+}
+
+// plural is a number of things.
+func plural(count int, one string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", count, one)
 }
 
 func (t *text) distribution(name string, d *result.Distribution) {
