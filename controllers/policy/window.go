@@ -185,14 +185,16 @@ func continues(before, read *result.Observation) bool {
 }
 
 // count adds what came since the last time. An observer forgets an address that no socket has named for some minutes, and
-// counts from 0 when one does again.
+// counts from 0 when one does again. A connect that failed since, but began before, counts as one of this time, so that no
+// more of them fail than there were.
 func (t *tally) count(c result.Connections) {
 	from := t.last
 	if c.Closed < from.Closed || c.Failed < from.Failed {
 		from = result.Connections{}
 	}
-	t.sum.Opened += max(c.Opened-from.Opened, 0)
-	t.sum.Failed += c.Failed - from.Failed
+	failed := c.Failed - from.Failed
+	t.sum.Opened += max(c.Opened-from.Opened, failed)
+	t.sum.Failed += failed
 	t.sum.Closed += c.Closed - from.Closed
 	t.sum.Open = int64(c.Open)
 	if c.Ends != nil {

@@ -411,6 +411,24 @@ func TestWitnessOfACountThatIsCorrected(t *testing.T) {
 		Before: &v1alpha1.ConnectionCounts{Opened: 1000, Closed: 990, Open: 1, Ends: &v1alpha1.ConnectionEnds{Orderly: 990}}})
 }
 
+// A connect that was under way at the reading before, and failed since, is one of those that are told: a part is never more
+// than the whole.
+func TestWitnessOfConnectsThatWereUnderWay(t *testing.T) {
+	s := virtual(t).offering([]string{one})
+	c := pool(1003, 10, result.Ends{Orderly: 990}) // three are under way
+	s.look(0, byClient(0, counting{vip: c}))
+	s.offering([]string{two}, one).look(30, nil)
+	c.Failed = 3
+	s.look(50, byClient(50, counting{vip: c}))
+	c.Opened += 5
+	c.Closed, c.Ends = c.Closed+5, &result.Ends{Orderly: 995}
+	s.offering([]string{two}).look(70, byClient(70, counting{vip: c}))
+	s.look(90, byClient(90, counting{vip: c}))
+	s.tells(v1alpha1.Drain{StartTime: moment(30), EndTime: moment(90), Endpoints: 1, Pods: 1,
+		During: v1alpha1.ConnectionCounts{Opened: 8, Failed: 3, Closed: 5, Open: 10, Ends: &v1alpha1.ConnectionEnds{Orderly: 5}},
+		Before: &v1alpha1.ConnectionCounts{Opened: 1003, Closed: 990, Open: 10, Ends: &v1alpha1.ConnectionEnds{Orderly: 990}}})
+}
+
 // Ends that the kernel did not tell are absent, not zero.
 func TestWitnessOfEndsThatAreNotTold(t *testing.T) {
 	s := virtual(t).offering([]string{one})
