@@ -3,6 +3,7 @@ package policy
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (r *Reconciler) watchEndpoints(s *scope) (leaving bool) {
 			continue
 		}
 		w := r.witnesses.of(s.policy.UID, l.spec.Name, s.now)
-		if is, known := l.offer(*s.policy.Spec.From, w.offered); known {
+		if is, known := l.offer(s.policy, w.offered); known {
 			w.look(s.now, is, seen)
 			l.witness, leaving = w, leaving || w.window != nil
 		}
@@ -78,14 +79,16 @@ func (s *scope) countConnections() {
 	}
 }
 
-// offer is what the link's Service offers a workload now, after what it offered last. It is not known while something else
-// than the endpoints is in the way.
-func (l *link) offer(from v1alpha1.WorkloadReference, last offer) (is offer, known bool) {
+// offer is what the link's Service offers the policy's workload now, after what it offered last. It is not known while
+// something other than the endpoints is in the way, nor of a Service that was never seen.
+func (l *link) offer(policy *v1alpha1.ConnectionPolicy, last offer) (is offer, known bool) {
+	source := sourceKey(*policy.Spec.From) + " "
 	switch l.trouble.reason {
 	case v1alpha1.ReasonServiceNotFound:
-		return offer{link: last.link, virtual: last.virtual}, true
+		service := serviceNamespace(policy, l.spec) + "/" + l.spec.Service.Name + ":"
+		return offer{link: last.link, virtual: last.virtual}, strings.HasPrefix(last.link, source+service)
 	case "", v1alpha1.ReasonNoEndpoints:
-		is = offer{link: sourceKey(from) + " " + l.target.name, staying: l.target.staying, listed: l.target.listed}
+		is = offer{link: source + l.target.name, staying: l.target.staying, listed: l.target.listed}
 		if l.target.virtual {
 			is.virtual = l.target.addresses
 		}

@@ -452,24 +452,33 @@ func TestWitnesses(t *testing.T) {
 	}
 }
 
-// The endpoints of a Service that is gone have left; of one whose port is gone nothing is known.
+// The endpoints of a Service that is gone have left; of one whose port is gone nothing is known, nor of one that does not exist
+// and that the policy named only since, or of another workload's.
 func TestOffer(t *testing.T) {
-	from := v1alpha1.WorkloadReference{Kind: "Deployment", Name: "client"}
 	last := offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}, staying: []string{one}, listed: []string{one}}
 	behind := target{name: "shop/pay:80", virtual: true, addresses: []string{vip}, listed: []string{one}}
+	empty := offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}, listed: []string{one}}
+	gone := offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}}
 	for _, test := range []struct {
-		reason string
-		want   offer
-		known  bool
+		reason, workload, service string
+		last                      offer
+		want                      offer
+		known                     bool
 	}{
-		{"", offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}, listed: []string{one}}, true},
-		{v1alpha1.ReasonNoEndpoints, offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}, listed: []string{one}}, true},
-		{v1alpha1.ReasonServiceNotFound, offer{link: "Deployment/client shop/pay:80", virtual: []string{vip}}, true},
-		{v1alpha1.ReasonPortNotFound, offer{}, false},
+		{"", "client", "pay", last, empty, true},
+		{v1alpha1.ReasonNoEndpoints, "client", "pay", last, empty, true},
+		{v1alpha1.ReasonServiceNotFound, "client", "pay", last, gone, true},
+		{v1alpha1.ReasonServiceNotFound, "client", "pays", last, offer{}, false},
+		{v1alpha1.ReasonServiceNotFound, "client", "pa", last, offer{}, false},
+		{v1alpha1.ReasonServiceNotFound, "other", "pay", last, offer{}, false},
+		{v1alpha1.ReasonServiceNotFound, "client", "pay", offer{}, offer{}, false},
+		{v1alpha1.ReasonPortNotFound, "client", "pay", last, offer{}, false},
 	} {
-		l := &link{target: behind, trouble: trouble{reason: test.reason}}
-		if is, known := l.offer(from, last); known != test.known || !reflect.DeepEqual(is, test.want) {
-			t.Errorf("%q: %+v, %t", test.reason, is, known)
+		p := &v1alpha1.ConnectionPolicy{}
+		p.Namespace, p.Spec.From = "shop", &v1alpha1.WorkloadReference{Kind: "Deployment", Name: test.workload}
+		l := &link{target: behind, trouble: trouble{reason: test.reason}, spec: v1alpha1.Link{Service: &v1alpha1.ServiceReference{Name: test.service}}}
+		if is, known := l.offer(p, test.last); known != test.known || known && !reflect.DeepEqual(is, test.want) {
+			t.Errorf("%s to %s, %q: %+v, %t", test.workload, test.service, test.reason, is, known)
 		}
 	}
 }
