@@ -120,7 +120,7 @@ func compareFindings(a, b *v1alpha1.FindingCount) int {
 	return slices.Compare(weigh(a), weigh(b))
 }
 
-// worstColumns bound the last column: a table is to be overlooked, and the report tells the rest. A terminal that is narrower
+// worstColumns bound the last column: a table is to be taken in at a glance, and the report tells the rest. A terminal that is narrower
 // leaves it what the others do not take, fewestColumns at the least.
 const worstColumns, fewestColumns = 92, 24
 

@@ -47,7 +47,7 @@ func drainCases() []ruleCase {
 		{rule: "CP813", name: "headless, still open", in: draining(nil, ConnectionCounts{Open: 4}), want: Fail, severity: Info, message: "Still open to them when they were gone: 4."},
 		{rule: "CP813", name: "headless, still terminating", in: with(draining(nil, ConnectionCounts{Opened: 1, Closed: 3, Open: 4, Ends: &result.Ends{Orderly: 3}}), func(in *Input) { in.Drains[0].StillListed = 1 }), want: Pass},
 		{rule: "CP813", name: "headless, drained", in: draining(nil, ConnectionCounts{Closed: 6, Ends: &result.Ends{Orderly: 6}}), want: Pass},
-		{rule: "CP813", name: "the kernel told of no end", in: draining(steadily(), ConnectionCounts{Opened: 60, Closed: 40, Open: 20}), want: Unknown, message: "40 connections of 2 observed pods ended, of which the kernel told how 0 did"},
+		{rule: "CP813", name: "the kernel told of no end", in: draining(steadily(), ConnectionCounts{Opened: 60, Closed: 40, Open: 20}), want: Unknown, message: "40 connections of 2 observed pods ended; the kernel told how 0 of them did"},
 		{rule: "CP813", name: "the kernel told of few ends", in: draining(steadily(), ConnectionCounts{Opened: 60, Closed: 40, Open: 20, Ends: &result.Ends{Orderly: 19}}), want: Unknown},
 		{rule: "CP813", name: "no connection there", in: draining(steadily(), ConnectionCounts{}), want: NotApplicable},
 		{rule: "CP813", name: "none ended", in: draining(steadily(), ConnectionCounts{Opened: 2, Open: 22}), want: NotApplicable},

@@ -45,7 +45,7 @@ func recentCases() []ruleCase {
 			want: Fail, severity: Warning, message: "since the observer began to look 10 days ago"},
 		{rule: "CP803", name: "resets are over", in: observing(http(), lately(counting(keeping(asItIs), quiet), inTotal(map[string]int64{"Tcp.EstabResets": 4000}))),
 			want: Pass, message: "in the last 65 minutes"},
-		{rule: "CP804", name: "segments are lost since an hour", in: observing(http(), lately(counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 900, "Tcp.OutSegs": 20000}), inTotal(map[string]int64{"Tcp.OutSegs": 90_000_000}))),
+		{rule: "CP804", name: "segments are lost for an hour now", in: observing(http(), lately(counting(keeping(asItIs), map[string]int64{"Tcp.RetransSegs": 900, "Tcp.OutSegs": 20000}), inTotal(map[string]int64{"Tcp.OutSegs": 90_000_000}))),
 			want: Fail, severity: Warning, message: "Pod a sent 900 of 20,900 segments again in the last 65 minutes (4.31 %)"},
 		{rule: "CP805", name: "the peer reads again", in: observing(http(), lately(keeping(asItIs), func(_ *result.Observation, c *result.Connections) { c.ZeroWindowSamples = 6000 })), want: Pass, message: "at 0 of 12,000 looks at a connection in the last 65 minutes"},
 		{rule: "CP811", name: "no connection lately", in: observing(http(), lately(counting(keeping(asItIs), map[string]int64{"TcpExt.TCPSynRetrans": 0, "Tcp.ActiveOpens": 0}), inTotal(map[string]int64{"TcpExt.TCPSynRetrans": 70, "Tcp.ActiveOpens": 100}))),
@@ -55,13 +55,13 @@ func recentCases() []ruleCase {
 		}), want: Pass, message: "No connection found a listen queue of pod a full in the last 65 minutes."},
 
 		// The rate is of the time that was counted, not of the time that the observer looked.
-		{rule: "CP204", name: "it throws connections away since an hour", in: reusing(lately(keeping(func(c *result.Connections) {
+		{rule: "CP204", name: "it throws connections away for an hour now", in: reusing(lately(keeping(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 39_000, 39_000, 39_000, new(int64(39_000))
 		}), asBefore)), want: Fail, severity: Warning, message: "Pod a opened 10 connections a second in the last 65 minutes, and 39,000 of the 39,000 that ended"},
-		{rule: "CP204", name: "it reuses them since an hour", in: reusing(lately(keeping(func(c *result.Connections) { c.SingleExchange = new(int64(0)) }), func(_ *result.Observation, c *result.Connections) {
+		{rule: "CP204", name: "it reuses them for an hour now", in: reusing(lately(keeping(func(c *result.Connections) { c.SingleExchange = new(int64(0)) }), func(_ *result.Observation, c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 39_000_000, 39_000_000, 39_000_000, new(int64(39_000_000))
 		})), want: Pass, message: "Pod a opened 0.1 connections a second in the last 65 minutes."},
-		{rule: "CP209", name: "a pool too small since an hour", in: over("TCP", observing(http(), lately(keeping(func(c *result.Connections) {
+		{rule: "CP209", name: "a pool too small for an hour now", in: over("TCP", observing(http(), lately(keeping(func(c *result.Connections) {
 			c.Opened, c.Closed, c.ClosedHere, c.SingleExchange = 39_000, 39_000, 39_000, new(int64(20_000))
 			c.LifetimeSecondsAtMost = &result.Quantiles{P50: 0.04, P99: 1}
 		}), asBefore))), want: Fail, severity: Warning, message: "Yet it opened 10 a second in the last 65 minutes and closed them itself"},

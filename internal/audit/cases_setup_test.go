@@ -193,7 +193,7 @@ func setupCases() []ruleCase {
 		{rule: "CP110", name: "expired", in: secure(valid("2026-08-01T00:00:00Z", "2026-10-30T00:00:00Z")), want: Fail, severity: Error, message: "expired on 2026-10-30 UTC"},
 		{rule: "CP110", name: "expired, so that no handshake succeeds", in: with(over(protocolHTTPS, http(probe(result.Handshake{Meta: failed(),
 			TLS: &result.TLS{CertificateBegins: "2026-08-01T00:00:00Z", CertificateExpires: "2026-10-30T00:00:00Z"}}))), func(in *Input) { in.Now = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }),
-			want: Fail, severity: Error, message: "its time is from 2026-08-01 UTC to 2026-10-30 UTC. Every new connection fails."},
+			want: Fail, severity: Error, message: "out of its time: it is valid from 2026-08-01 UTC to 2026-10-30 UTC. Every new connection fails."},
 		{rule: "CP110", name: "the server refuses the client's certificate", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed(),
 			TLS: &result.TLS{Version: "TLS 1.3", CertificateBegins: "2026-08-01T00:00:00Z", CertificateExpires: "2027-10-30T00:00:00Z"}}))), want: Unknown, message: "reset by peer"},
 		{rule: "CP110", name: "the handshake failed for another reason", in: over(protocolHTTPS, http(probe(result.Handshake{Meta: failed()}))), want: Unknown, message: "reset by peer"},

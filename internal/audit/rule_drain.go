@@ -102,7 +102,7 @@ func judgeTornConnections(in Input) judgement {
 	case d.During.Closed+d.During.Opened == 0:
 		return notApplicable(d.when() + " no connection of an observed pod began or ended.")
 	case !d.During.tells():
-		return unknown(fmt.Sprintf("%s %s ended, of which the kernel told how %s did.", d.when(), connectionsOf(d.During.Closed, d.Pods), figure.Count(int(d.During.told()))))
+		return unknown(fmt.Sprintf("%s %s ended; the kernel told how %s of them did.", d.when(), connectionsOf(d.During.Closed, d.Pods), figure.Count(int(d.During.told()))))
 	case d.During.told() == 0:
 		return notApplicable(d.seen(answered))
 	case d.During.torn(answered)+d.During.Failed > 0:
@@ -202,14 +202,12 @@ func (c ConnectionCounts) inWords(answered bool) string {
 			words = append(words, figure.Count(int(count))+" "+how)
 		}
 	}
-	orderly := c.Ends.Orderly
+	unanswered := int64(0) // that it is known of
 	if answered {
-		orderly -= c.Ends.Unanswered
-		say(orderly, "in order")
-		say(c.Ends.Unanswered, "with a request that got no answer")
-	} else {
-		say(orderly, "in order")
+		unanswered = c.Ends.Unanswered
 	}
+	say(c.Ends.Orderly-unanswered, "in order")
+	say(unanswered, "with a request that got no answer")
 	say(c.Ends.Reset, "reset by the peer")
 	say(c.Ends.ResetHere, "reset by the pods themselves")
 	say(c.Ends.Silent, "because nobody answered any more")

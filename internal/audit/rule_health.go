@@ -41,8 +41,8 @@ func judgeCloseWait(in Input) judgement {
 		}
 		oldest := *c.CloseWaitOldestSeconds
 		evidence["oldestSeconds"] = fmt.Sprintf("%.0f", oldest)
-		seen := fmt.Sprintf("The peer at %s has closed %s that pod %s still keeps, the oldest for %s", d.Address, plural(int64(c.CloseWait), "connection"), o.Pod, figure.Lasting(oldest))
-		seen = fmt.Sprintf("%s, of %s open", seen, figure.Count(c.Open))
+		seen := fmt.Sprintf("The peer at %s has closed %s that pod %s still keeps, the oldest for %s, of %s open",
+			d.Address, plural(int64(c.CloseWait), "connection"), o.Pod, figure.Lasting(oldest), figure.Count(c.Open))
 		order := judgeIdleOrder(in)
 		switch {
 		// By then the peer's kernel has given the connection up (its tcp_fin_timeout), so that no use of it can succeed.

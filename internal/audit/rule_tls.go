@@ -168,7 +168,7 @@ func judgeCertificateExpiry(in Input) judgement {
 		if s.Version != "" || errBegins != nil || errExpires != nil { // a version was agreed on with a certificate that is trusted
 			return notApplicable("The handshake failed for another reason.")
 		}
-		return fail(Error, fmt.Sprintf("A certificate of the server is not valid: its time is from %s to %s. Every new connection fails.", dayOf(begins), dayOf(expires)),
+		return fail(Error, fmt.Sprintf("A certificate of the server is out of its time: it is valid from %s to %s. Every new connection fails.", dayOf(begins), dayOf(expires)),
 			map[string]string{"begins": s.CertificateBegins, "expires": s.CertificateExpires}, 0)
 	})
 	return gravest([]judgement{refused, perTLS(in, func(_ ProbeResult, _ *result.Handshake, s *result.TLS) judgement {

@@ -26,7 +26,7 @@ type spoken struct {
 }
 
 // spokenTo is what a Service says about its port: by appProtocol, or else by the part of its name before the first '-', as
-// meshes read it. Where neither speaks of a protocol, the number of the port lets guess at HTTPS.
+// meshes read it. Where neither speaks of a protocol, the number of the port suggests HTTPS.
 func spokenTo(service *corev1.Service, port *corev1.ServicePort) spoken {
 	said, why := strings.ToLower(port.Name), "the name of its port is "+port.Name
 	if said != "grpc-web" && !strings.HasPrefix(said, "grpc-web-") {

@@ -107,7 +107,7 @@ func neverRead(policy *v1alpha1.ConnectionPolicy, reads []string) []string {
 	var messages []string
 	asked, pods := policy.Spec.Probe.Measurements, policy.Spec.Observe.Pods
 	if slices.Contains(reads, "backlog") {
-		messages = append(messages, "it reads backlog, which probes measure by hand alone")
+		messages = append(messages, "it reads backlog, which is measured only where a probe is run by hand")
 	}
 	for _, f := range result.Fields() {
 		if f.Name != "backlog" && len(asked) > 0 && slices.Contains(reads, f.Name) && !slices.Contains(asked, v1alpha1.MeasurementName(f.Name)) {

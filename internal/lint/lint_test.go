@@ -96,7 +96,7 @@ func TestPolicy(t *testing.T) {
 		"  audit: {rules: [{name: fast, expression: handshake.connectMicroseconds.p50}]}\n":                                                      "must be a condition",
 		"  audit: {rules: [{name: fast, expression: 'handshake.tls != null'}]}\n":                                                                "spec.audit.rules[0].expression: audit rule fast: handshake.tls is never null: has(handshake.tls) asks",
 		"  probe: {measurements: [handshake]}\n  audit: {rules: [{name: kept, expression: reuse.kept}]}\n":                                       "audit rule kept: it reads reuse, which spec.probe.measurements does not name",
-		"  audit: {rules: [{name: queue, expression: backlog.overflows == 0}]}\n":                                                                "audit rule queue: it reads backlog, which probes measure by hand alone",
+		"  audit: {rules: [{name: queue, expression: backlog.overflows == 0}]}\n":                                                                "audit rule queue: it reads backlog, which is measured only where a probe is run by hand",
 		"  audit: {rules: [{name: few, expression: 'observer.uptimeSeconds > 3'}]}\n":                                                            "audit rule few: it reads observer, which looks into the pods of spec.from, and there is none",
 		"  from: {kind: Deployment, name: d}\n  observe: {pods: 0}\n  audit: {rules: [{name: few, expression: 'observer.uptimeSeconds > 3'}]}\n": "it reads observer, and spec.observe.pods is 0",
 		"  audit: {disable: [CP101]}\n":                                            "",

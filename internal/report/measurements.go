@@ -576,7 +576,7 @@ func parallelFacts(p *result.Parallel) []fact {
 // stopping says what ended the climb to more connections.
 func stopping(by string) string {
 	words, known := map[string]string{
-		"knee": "no more gained", "latency": "answers that took longer", "limit": "the probe's limits", "probe": "want of time of the probe itself",
+		"knee": "no more gained", "latency": "answers that took longer", "limit": "the probe's limits", "probe": "lack of time of the probe itself",
 	}[by]
 	if !known {
 		return by

@@ -47,7 +47,7 @@ func advice(expression string, parsed *cel.Ast, found *common.Error) string {
 	case strings.Contains(message, "input '<EOF>'"):
 		return "; the expression ends too soon"
 	case strings.Contains(message, "nesting limit"):
-		return "; of lists two may stand one in the other"
+		return "; no more than two lists may be nested"
 	case strings.Contains(message, "invalid matches argument"):
 		return "; it is no regular expression (RE2)"
 	case strings.Contains(message, "has() macro"):

@@ -192,7 +192,7 @@ func TestWhatDoesNotCompileSaysWhereAndWhy(t *testing.T) {
 		"handshake.outcome > 3":                                       "no matching overload",
 		"handshake.samples >":                                         "the expression ends too soon",
 		"":                                                            "line 1, column",
-		"[1].all(a, [1].all(b, [1].all(c, c == handshake.samples)))":  "comprehension exceeds nesting limit; of lists two may stand one in the other",
+		"[1].all(a, [1].all(b, [1].all(c, c == handshake.samples)))":  "comprehension exceeds nesting limit; no more than two lists may be nested",
 	} {
 		_, err := environment(t).Compile(Rule{Name: "fast", Expression: expression})
 		var problem *Error

@@ -33,7 +33,8 @@ const TLSOlder = "older than TLS 1.2"
 
 // TLS is how a TLS session is set up on a connection.
 type TLS struct {
-	// Version is TLS 1.2 or TLS 1.3, or TLSOlder where the handshake failed because the server speaks neither; ALPN the application protocol agreed on (RFC 7301), empty if the server chose none.
+	// Version is TLS 1.2 or TLS 1.3, or TLSOlder where the handshake failed because the server speaks neither; ALPN the
+	// application protocol agreed on (RFC 7301), empty if the server chose none.
 	Version string `json:"version,omitempty"`
 	ALPN    string `json:"alpn,omitempty"`
 	// FullMicroseconds is the time of a full handshake, ResumedMicroseconds of one that resumes a session (RFC 8446
@@ -46,7 +47,7 @@ type TLS struct {
 	Resumed           *int  `json:"resumed,omitempty"`
 	ResumptionsTried  *int  `json:"resumptionsTried,omitempty"`
 	// CertificateExpires is the earliest end of validity among the server's certificates by which it is trusted,
-	// CertificateBegins the begin of the validity of the same certificate, both RFC 3339. Where a handshake failed because one
+	// CertificateBegins the beginning of the validity of the same certificate, both RFC 3339. Where a handshake failed because one
 	// is out of its time, they are that one's.
 	CertificateExpires string `json:"certificateExpires,omitempty"`
 	CertificateBegins  string `json:"certificateBegins,omitempty"`
