@@ -367,8 +367,9 @@ type Drain struct {
 	// endTime. Where sockets name the Service's virtual address they are to all of its endpoints, else to those that left.
 	// +required
 	During ConnectionCounts `json:"during"`
-	// before are the connections to the same addresses from when the observers began until then, other drains left out, to
-	// compare with. Absent where during counts the connections to those that left alone.
+	// before are the connections to the same addresses from when the observers began until then, to compare with; other drains
+	// are left out, as far as the operator witnessed them since it started. Absent where during counts the connections to those
+	// that left alone.
 	// +optional
 	Before *ConnectionCounts `json:"before,omitempty"`
 }

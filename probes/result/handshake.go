@@ -33,8 +33,8 @@ const TLSOlder = "older than TLS 1.2"
 
 // TLS is how a TLS session is set up on a connection.
 type TLS struct {
-	// Version is TLS 1.2 or TLS 1.3, or TLSOlder where the handshake failed because the server speaks neither; ALPN the
-	// application protocol agreed on (RFC 7301), empty if the server chose none.
+	// Version is TLS 1.2 or TLS 1.3, or "older than TLS 1.2" where the handshake failed because the server speaks neither; ALPN
+	// the application protocol agreed on (RFC 7301), empty if the server chose none.
 	Version string `json:"version,omitempty"`
 	ALPN    string `json:"alpn,omitempty"`
 	// FullMicroseconds is the time of a full handshake, ResumedMicroseconds of one that resumes a session (RFC 8446
