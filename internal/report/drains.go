@@ -34,6 +34,9 @@ func drainsSection(report *v1alpha1.ConnectionReport) []Section {
 	if gone {
 		s.Notes = append(s.Notes, "Sockets name the endpoints themselves: these are the connections to those that left.")
 	}
+	if target := report.Status.Target; target == nil || target.Protocol != v1alpha1.ProtocolHTTP {
+		s.Notes = append(s.Notes, "An end without an answer is a lost request over HTTP alone: over TLS, HTTP/2 and others the client's farewell looks the same.")
+	}
 	return []Section{s}
 }
 
