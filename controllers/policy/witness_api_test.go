@@ -185,7 +185,8 @@ func drained(t *testing.T, w *watched) {
 		t.Errorf("the report of a link in trouble was written: %+v", drains)
 	}
 	w.offer(t, discoveryv1.Endpoint{Addresses: []string{"198.18.1.2"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}})
-	eventually(t, func() string {
+	// That the endpoint is gone is seen at a reading, and another has to come after.
+	within(t, 2*time.Minute, func() string {
 		if len(w.report(t).Status.Drains) == 0 {
 			return "no drain is told"
 		}
