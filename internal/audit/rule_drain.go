@@ -202,7 +202,7 @@ func (c ConnectionCounts) inWords(answered bool) string {
 			words = append(words, figure.Count(int(count))+" "+how)
 		}
 	}
-	unanswered := int64(0) // that it is known of
+	var unanswered int64
 	if answered {
 		unanswered = c.Ends.Unanswered
 	}

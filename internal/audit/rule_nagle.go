@@ -121,7 +121,7 @@ func tinygrams() Rule {
 func judgeTinygrams(in Input) judgement {
 	return perUse(in, func(o PodObservation, d result.Destination, c *result.Connections) judgement {
 		if c.Closed == 0 {
-			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link has ended %s, so that none could be counted out.", period(o)))
+			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link ended %s, so that there are no bytes of one to count.", period(o)))
 		}
 		if c.ExchangesAtMost == nil || c.BytesSent == nil || c.BytesReceived == nil {
 			return unknown(fmt.Sprintf("No connection of pod %s to %s has ended whose bytes could be counted.", o.Pod, d.Address))

@@ -20,7 +20,8 @@ const (
 
 // Resolved is what a target's name leads to.
 type Resolved struct {
-	// Remotes are the addresses in the order in which they are to be tried (RFC 6724): at least one.
+	// Remotes are the addresses in the order in which they are to be tried: at least one. It is that of RFC 6724, or, where
+	// each family was answered on its own, that of the answers.
 	Remotes []netip.AddrPort
 	// Unanswered is the family that no name server answered for, so that it is not known whether the name has addresses of
 	// it; empty: none is known to be.
