@@ -5,8 +5,8 @@ import (
 	"github.com/connpolicy/connpolicy/probes/result"
 )
 
-// countedSeconds is for how long what an observation counts was counted. For how long the observer has looked is another
-// matter: peaks, and what is open now, are known from then on.
+// countedSeconds is the length of the time that an observation's counts are of. The observer may have looked for longer, and
+// peaks are of all that time.
 func countedSeconds(o PodObservation) float64 {
 	if period := o.Observation.PeriodSeconds; period != nil {
 		return *period

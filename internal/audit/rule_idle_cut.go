@@ -275,8 +275,8 @@ func judgeForgotten(in Input, p ProbeResult, i *result.Idle, atLeast *float64, a
 	return fail(Warning, fmt.Sprintf("%s Where keepalive is armed at all, it speaks after %s s by the kernel's setting.", seen, figure.Count(speaks)), evidence, cureArm)
 }
 
-// forgottenIs how grave it is that connections have been silent for as long as the path forgets them after: a reset ends the
-// next request at once, where nothing answers it hangs.
+// forgottenIs how grave it is that connections are silent for longer than the path remembers them: a reset ends the next
+// request at once, where nothing answers it hangs.
 func forgottenIs(how result.IdleCut) Severity {
 	if how == result.CutBlackHole {
 		return Error
@@ -356,8 +356,8 @@ func judgeUselessKeepalive(in Input) judgement {
 	})
 }
 
-// bothRounds is for how many cut-offs' time the probe has to wait to try keepalive: one to find the cut-off, and a quarter more
-// than another to see whether something outlives it (package idle); the rest is for the answers.
+// bothRounds is how many times the cut-off the probe has to wait to try keepalive: once to find it, and once and a quarter to
+// see whether something outlives it (package idle); the rest is for the answers.
 const bothRounds = 2.3
 
 // mostIdleSeconds is the highest that probe.limits.idleSeconds may be.

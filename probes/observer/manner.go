@@ -14,8 +14,8 @@ const (
 	mannerSilent
 )
 
-// heldAfter is when an end that was not told yet is not about to be: the connection is over, but its process keeps the
-// socket.
+// heldAfter is how long an end may go untold until it counts as one that is not about to be told: the connection is over, but
+// its process keeps the socket.
 const heldAfter = 5 * time.Second
 
 // aborts are counters of a whole namespace. Where tcp_info looks the same for two manners, they tell which of them there was

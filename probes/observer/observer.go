@@ -54,7 +54,7 @@ type Observer struct {
 	openings openings
 	// counters are nil until they could be read.
 	counters map[string]int64
-	// began is the mark since which totals are; marks are those of the last hour and the one before, ascending.
+	// began is the mark since which totals count; marks are those of the last hour and the one before, ascending.
 	began  mark
 	marks  []mark
 	ledger *ledger

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// recentPeriod is the least that the counts of late are of, once the observer has looked for as long; markEvery is how
-	// often what was counted is noted, and so how much more it can be.
+	// recentPeriod is the shortest time that the counts of late are of, once the observer has looked for as long; markEvery is
+	// how often what was counted is noted, and so how much longer it can be.
 	recentPeriod = time.Hour
 	markEvery    = 10 * time.Minute
 )
