@@ -14,7 +14,7 @@ func drainsSection(report *v1alpha1.ConnectionReport) []Section {
 		return nil
 	}
 	s := Section{Title: "When endpoints left", Table: &Table{Head: []string{"Time (UTC)", "Endpoints", "Pods", "Connects", "Failed", "Ended",
-		"In order", "Of them no answer", "Reset", "Reset here", "Silent", "Open at the end"}}}
+		"In order", "Of these, unanswered", "Reset", "Reset here", "Silent", "Open at the end"}}}
 	var all, gone bool
 	for _, d := range drains {
 		s.Table.Rows = append(s.Table.Rows, append([]string{
