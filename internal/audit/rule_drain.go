@@ -106,7 +106,7 @@ func judgeTornConnections(in Input) judgement {
 	case d.During.told() == 0:
 		return notApplicable(d.seen(answered))
 	case d.During.torn(answered)+d.During.Failed > 0:
-		return pass(shown+" No larger a share was torn or failed than before.", d.evidence(answered))
+		return pass(shown+" That is no more than is usual.", d.evidence(answered))
 	}
 	return pass(shown, d.evidence(answered))
 }
@@ -129,18 +129,10 @@ func (d Drain) tears(answered bool) *judgement {
 	case before.tells() && moreThanBefore(looked, torn, d.During.lived(), before.torn(answered), before.lived()),
 		moreThanBefore(looked, failed, d.During.Opened, before.Failed, before.Opened):
 		return new(fail(Warning, d.seen(answered), d.evidence(answered), d.cure(answered)))
-	case torn > 0 && !before.tells(),
-		share(torn, d.During.lived()) > share(before.torn(answered), before.lived()), share(failed, d.During.Opened) > share(before.Failed, before.Opened):
+	case torn > 0 && (!before.tells() || before.torn(answered) == 0), failed > 0 && before.Failed == 0:
 		return new(fail(Info, d.seen(answered)+" That may be chance.", d.evidence(answered), d.cure(answered)))
 	}
 	return nil
-}
-
-func share(events, of int64) float64 {
-	if of <= 0 {
-		return 0
-	}
-	return float64(events) / float64(of)
 }
 
 // cure is that of what most connections suffered.

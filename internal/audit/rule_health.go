@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/connpolicy/connpolicy/internal/figure"
@@ -103,7 +104,7 @@ func resets() Rule {
 	return Rule{
 		ID: "CP803", Title: "Established connections end in resets",
 		Category: CategoryHealth, Severity: Warning, Needs: []string{needObserver},
-		AppliesNot: "Policies without `from`.",
+		AppliesNot: "Policies without `from`, and links to which no connection ended in the time that was counted.",
 		Why: "A reset, or a peer that falls silent, throws away what was under way in both directions, and the request on it fails or is repeated. " +
 			"It comes from a peer that died or restarted, from a hop that forgot the connection, or from an application that closes with data unread.",
 		Cures: []string{
@@ -120,17 +121,19 @@ func resets() Rule {
 // kernel's counters, which know of no destinations.
 func judgeResets(in Input) judgement {
 	return perPod(in, func(o PodObservation) judgement {
-		if ends, to := endsOfLink(o, in.Addresses); ends != nil {
-			return judgeEnds(o, *ends, to)
+		ends, closed, to := endsOfLink(o, in.Addresses)
+		switch {
+		case ends.Told() > 0 && 2*ends.Told() >= closed:
+			return judgeEnds(o, ends, to)
+		case closed == 0 && tellsEnds(o):
+			return notApplicable(fmt.Sprintf("No connection of an observed pod to this link ended %s.", period(o)))
 		}
 		return judgeResetCounter(o)
 	})
 }
 
-// endsOfLink sums how the connections of a pod to the link ended, and says where to. Nil: it is not known of half of them.
-func endsOfLink(o PodObservation, addresses []string) (ends *result.Ends, to string) {
-	var closed int64
-	sum := result.Ends{}
+// endsOfLink sums how the connections of a pod to the link ended, and says how many did and where to.
+func endsOfLink(o PodObservation, addresses []string) (ends result.Ends, closed int64, to string) {
 	for _, d := range o.Observation.Destinations {
 		if d.Connections == nil || !ofLink(d, addresses) {
 			continue
@@ -139,17 +142,21 @@ func endsOfLink(o PodObservation, addresses []string) (ends *result.Ends, to str
 		if d.Connections.Ends == nil {
 			continue
 		}
-		sum.Add(*d.Connections.Ends)
+		ends.Add(*d.Connections.Ends)
 		if to == "" {
 			to = d.Address
 		} else {
 			to = "this link"
 		}
 	}
-	if told := sum.Told(); told == 0 || 2*told < closed {
-		return nil, ""
-	}
-	return &sum, to
+	return ends, closed, to
+}
+
+// tellsEnds says whether the observer tells of some connections how they ended, and tells those to each address apart.
+func tellsEnds(o PodObservation) bool {
+	return o.Observation.OtherDestinations == nil && slices.ContainsFunc(o.Observation.Destinations, func(d result.Destination) bool {
+		return d.Connections != nil && d.Connections.Ends != nil
+	})
 }
 
 func judgeEnds(o PodObservation, ends result.Ends, to string) judgement {

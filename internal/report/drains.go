@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/connpolicy/connpolicy/api/v1alpha1"
@@ -13,20 +14,17 @@ func drainsSection(report *v1alpha1.ConnectionReport) []Section {
 	if len(drains) == 0 {
 		return nil
 	}
-	s := Section{Title: "When endpoints left", Table: &Table{Head: []string{"Time (UTC)", "Endpoints", "Pods", "Connects", "Failed", "Ended",
-		"In order", "Of these, unanswered", "Reset", "Reset here", "Silent", "Open at the end"}}}
+	s := Section{Title: "When endpoints left", Table: &Table{Head: []string{"UTC"}, Rows: drainFigures()}}
 	var all, gone bool
 	for _, d := range drains {
-		s.Table.Rows = append(s.Table.Rows, append([]string{
-			d.StartTime.UTC().Format(time.DateTime) + " to " + d.EndTime.UTC().Format(time.TimeOnly),
-			figure.Count(int(d.Endpoints)), figure.Count(int(d.Pods)),
-		}, countsInWords(d.During)...))
+		when := d.StartTime.UTC().Format(time.DateTime) + " to " + d.EndTime.UTC().Format(time.TimeOnly)
+		s.Table.add(when, slices.Concat([]string{count(int64(d.Endpoints)), count(int64(d.Pods))}, countsInWords(d.During)))
 		if d.Before == nil {
 			gone = true
 			continue
 		}
 		all = true
-		s.Table.Rows = append(s.Table.Rows, append([]string{"before it", "", figure.Count(int(d.Pods))}, countsInWords(*d.Before)...))
+		s.Table.add("before it", slices.Concat([]string{"", count(int64(d.Pods))}, countsInWords(*d.Before)))
 	}
 	if all {
 		s.Notes = append(s.Notes, "Sockets name the Service's virtual address, so these are the connections to all of its endpoints.")
@@ -40,7 +38,15 @@ func drainsSection(report *v1alpha1.ConnectionReport) []Section {
 	return []Section{s}
 }
 
-// countsInWords are the cells of a row.
+// drainFigures are the rows of the table, before any drain has a column.
+func drainFigures() [][]string {
+	return [][]string{
+		{"endpoints that left"}, {"observed pods"}, {"connections begun"}, {"never established"}, {"ended"}, {"in order"},
+		{"of these without an answer"}, {"reset by the peer"}, {"reset by the pods"}, {"no answer any more"}, {"open at the end"},
+	}
+}
+
+// countsInWords are the cells of a column.
 func countsInWords(c v1alpha1.ConnectionCounts) []string {
 	cells := []string{count(c.Opened), count(c.Failed), count(c.Closed)}
 	if e := c.Ends; e != nil {
@@ -49,6 +55,14 @@ func countsInWords(c v1alpha1.ConnectionCounts) []string {
 		cells = append(cells, "unknown", "unknown", "unknown", "unknown", "unknown")
 	}
 	return append(cells, count(c.Open))
+}
+
+// add adds a column.
+func (t *Table) add(head string, cells []string) {
+	t.Head = append(t.Head, head)
+	for i := range t.Rows {
+		t.Rows[i] = append(t.Rows[i], cells[i])
+	}
 }
 
 func count(connections int64) string { return figure.Count(int(connections)) }

@@ -83,11 +83,11 @@ func lostWithCause(policy *v1alpha1.ConnectionPolicy, uid string) error {
 	return fmt.Errorf("the links are %+v", policy.Status.Links)
 }
 
-// awaitRunningProbe waits until a probe pod measures.
+// awaitRunningProbe waits until a probe pod measures, which has to wait for those of other tests.
 func (p place) awaitRunningProbe() corev1.Pod {
 	p.Helper()
 	var running corev1.Pod
-	p.await(time.Minute, "a probe pod runs", func(ctx context.Context) error {
+	p.await(3*time.Minute, "a probe pod runs", func(ctx context.Context) error {
 		pods, err := p.pods(ctx, client.MatchingLabels{v1alpha1.LabelProbe: policyName})
 		if err != nil {
 			return err
