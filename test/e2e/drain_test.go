@@ -45,11 +45,11 @@ func TestDrain(t *testing.T) {
 	t.Run("a server that cuts requests off", func(t *testing.T) {
 		t.Parallel()
 		p := newPlace(t, nil)
-		client := caller(p.namespace, 10)
+		client := caller(p.namespace, 30)
 		// Requests take up to five seconds, so that many are under way at any time.
 		args := client.Spec.Template.Spec.Containers[0].Args
 		args[1] += "long-poll?every=5s"
-		client.Spec.Template.Spec.Containers[0].Args = append(args, "--timeout=10s", "--threads=100")
+		client.Spec.Template.Spec.Containers[0].Args = append(args, "--timeout=10s", "--threads=200")
 		hasty := server(3)
 		hasty.Spec.Template.Spec.Containers[0].Args = append(hasty.Spec.Template.Spec.Containers[0].Args, "--cut-off")
 		p.create(serverService())
