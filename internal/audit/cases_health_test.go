@@ -81,6 +81,8 @@ func healthCases() []ruleCase {
 		{rule: "CP803", name: "rare among very many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.EstabResets": 3000, "Tcp.ActiveOpens": 900000, "Tcp.PassiveOpens": 10})), want: Pass},
 		{rule: "CP803", name: "common among very many", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.EstabResets": 30000, "Tcp.ActiveOpens": 900000, "Tcp.PassiveOpens": 10})), want: Fail, severity: Warning},
 		{rule: "CP803", name: "too few", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.EstabResets": 1, "Tcp.ActiveOpens": 60, "Tcp.PassiveOpens": 0})), want: Fail, severity: Info},
+		{rule: "CP803", name: "no connection at all", in: observing(http(), counting(keeping(asItIs), map[string]int64{"Tcp.EstabResets": 0, "Tcp.ActiveOpens": 0, "Tcp.PassiveOpens": 0})), want: NotApplicable,
+			message: "Pod a opened and accepted no connection since the observer began to look"},
 		{rule: "CP803", name: "no counter", in: observing(http(), keeping(asItIs)), want: Unknown},
 		{rule: "CP803", name: "no workload", in: serverOnly, want: NotApplicable},
 

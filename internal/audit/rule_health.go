@@ -197,6 +197,9 @@ func judgeResetCounter(o PodObservation) judgement {
 	if !known || !knowsAccepted {
 		return noCounter(o, accept)
 	}
+	if count.value == 0 && all == 0 {
+		return notApplicable(fmt.Sprintf("Pod %s opened and accepted no connection %s.", o.Pod, count.since))
+	}
 	evidence := map[string]string{"pod": o.Pod, "resets": strconv.FormatInt(count.value, 10), "connections": strconv.FormatInt(all, 10)}
 	seen := fmt.Sprintf("%s of the %s of pod %s, to and from anywhere, ended in a reset %s", figure.Count(int(count.value)), plural(all, "connection"), o.Pod, count.since)
 	cure, byWhom := cureResetByPeer, ""

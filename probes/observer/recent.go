@@ -61,12 +61,13 @@ func (g *group) noteTotals(at, oldest time.Time) {
 
 // counted returns the group with what it counted since a mark as its totals. One that came later has counted all of it since.
 func (g *group) counted(from mark) *group {
-	counted := *g
+	counted, before := *g, totals{}
 	for _, past := range g.past {
 		if past.at.Equal(from.at) {
-			counted.total = g.total.since(past.totals)
+			before = past.totals
 		}
 	}
+	counted.total = g.total.since(before)
 	return &counted
 }
 

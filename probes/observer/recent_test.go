@@ -230,3 +230,11 @@ func TestRecentIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A connection of which only the farewell was seen before the observer began is none that it saw end.
+func TestAPartIsNeverMoreThanTheWhole(t *testing.T) {
+	g := &group{total: totals{opened: 3, failed: 4, closed: 5, closedHere: 7, singleExchange: 6}}
+	if got, want := g.counted(mark{}).total, (totals{opened: 3, failed: 3, closed: 5, closedHere: 5, singleExchange: 5}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+}
