@@ -69,7 +69,11 @@ func translate(policy *v1alpha1.ConnectionPolicy, reports []v1alpha1.ConnectionR
 		i := slices.IndexFunc(reports, func(r v1alpha1.ConnectionReport) bool {
 			return r.Spec.LinkName == link.Name && metav1.IsControlledBy(&r, policy)
 		})
-		if i < 0 || len(reports[i].Status.Judgements()) == 0 {
+		var judgements []v1alpha1.Verdict
+		if i >= 0 {
+			judgements = reports[i].Status.Judgements()
+		}
+		if len(judgements) == 0 {
 			report.Results = append(report.Results, reportsapi.ReportResult{
 				Source: source, Policy: policy.Name, Result: resultError, Description: notJudged,
 				Timestamp:  timestamp(policy.CreationTimestamp),
@@ -77,7 +81,7 @@ func translate(policy *v1alpha1.ConnectionPolicy, reports []v1alpha1.ConnectionR
 			})
 			continue
 		}
-		for _, verdict := range reports[i].Status.Judgements() {
+		for _, verdict := range judgements {
 			report.Results = append(report.Results, resultOf(policy.Name, &reports[i], verdict, rules[verdict.Rule]))
 		}
 	}

@@ -147,7 +147,7 @@ func drainsOf(list []v1alpha1.Drain) []audit.Drain {
 func countedConnections(c v1alpha1.ConnectionCounts) audit.ConnectionCounts {
 	counts := audit.ConnectionCounts{Opened: c.Opened, Failed: c.Failed, Closed: c.Closed, Open: c.Open}
 	if c.Ends != nil {
-		counts.Ends = &result.Ends{Orderly: c.Ends.Orderly, Unanswered: c.Ends.Unanswered, Reset: c.Ends.Reset, ResetHere: c.Ends.ResetHere, Silent: c.Ends.Silent}
+		counts.Ends = new(result.Ends(*c.Ends))
 	}
 	return counts
 }

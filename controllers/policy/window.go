@@ -201,13 +201,7 @@ func (t *tally) count(c result.Connections) {
 		if from.Ends == nil {
 			from.Ends = &result.Ends{}
 		}
-		t.sum.Ends = plusEnds(t.sum.Ends, &v1alpha1.ConnectionEnds{
-			Orderly:    max(c.Ends.Orderly-from.Ends.Orderly, 0),
-			Unanswered: max(c.Ends.Unanswered-from.Ends.Unanswered, 0),
-			Reset:      max(c.Ends.Reset-from.Ends.Reset, 0),
-			ResetHere:  max(c.Ends.ResetHere-from.Ends.ResetHere, 0),
-			Silent:     max(c.Ends.Silent-from.Ends.Silent, 0),
-		})
+		t.sum.Ends = plusEnds(t.sum.Ends, new(v1alpha1.ConnectionEnds(c.Ends.Since(*from.Ends))))
 	}
 	t.last = c
 }
@@ -287,27 +281,23 @@ func plusEnds(a, b *v1alpha1.ConnectionEnds) *v1alpha1.ConnectionEnds {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)
 	}
-	return &v1alpha1.ConnectionEnds{
-		Orderly: a.Orderly + b.Orderly, Unanswered: a.Unanswered + b.Unanswered,
-		Reset: a.Reset + b.Reset, ResetHere: a.ResetHere + b.ResetHere, Silent: a.Silent + b.Silent,
-	}
+	sum := result.Ends(*a)
+	sum.Add(result.Ends(*b))
+	return new(v1alpha1.ConnectionEnds(sum))
 }
 
 // without takes counts out of those that they are part of. An observer that forgot the address in between counted anew, and
 // then they are not part of them.
 func without(all, part v1alpha1.ConnectionCounts) v1alpha1.ConnectionCounts {
 	rest := v1alpha1.ConnectionCounts{Opened: all.Opened - part.Opened, Failed: all.Failed - part.Failed, Closed: all.Closed - part.Closed, Open: all.Open, Ends: all.Ends}
-	least := min(rest.Opened, rest.Failed, rest.Closed)
-	if all.Ends != nil && part.Ends != nil {
-		a, p := all.Ends, part.Ends
-		rest.Ends = &v1alpha1.ConnectionEnds{
-			Orderly: a.Orderly - p.Orderly, Unanswered: a.Unanswered - p.Unanswered,
-			Reset: a.Reset - p.Reset, ResetHere: a.ResetHere - p.ResetHere, Silent: a.Silent - p.Silent,
-		}
-		least = min(least, rest.Ends.Orderly, rest.Ends.Unanswered, rest.Ends.Reset, rest.Ends.ResetHere, rest.Ends.Silent)
-	}
-	if least < 0 {
+	if min(rest.Opened, rest.Failed, rest.Closed) < 0 {
 		return all
+	}
+	if all.Ends != nil && part.Ends != nil {
+		rest.Ends = new(v1alpha1.ConnectionEnds(result.Ends(*all.Ends).Since(result.Ends(*part.Ends))))
+		if *plusEnds(rest.Ends, part.Ends) != *all.Ends {
+			return all
+		}
 	}
 	return rest
 }

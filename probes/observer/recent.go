@@ -3,8 +3,6 @@ package observer
 import (
 	"slices"
 	"time"
-
-	"github.com/connpolicy/connpolicy/probes/result"
 )
 
 const (
@@ -86,10 +84,6 @@ func (t totals) since(before totals) totals {
 		retransmitted:  grown(t.retransmitted, before.retransmitted),
 		samples:        grown(t.samples, before.samples), inFlight: grown(t.inFlight, before.inFlight), held: grown(t.held, before.held),
 		zeroWindow: grown(t.zeroWindow, before.zeroWindow), open: grown(t.open, before.open),
-		ends: result.Ends{
-			Orderly: grown(t.ends.Orderly, before.ends.Orderly), Unanswered: grown(t.ends.Unanswered, before.ends.Unanswered),
-			Reset: grown(t.ends.Reset, before.ends.Reset), ResetHere: grown(t.ends.ResetHere, before.ends.ResetHere),
-			Silent: grown(t.ends.Silent, before.ends.Silent),
-		},
+		ends: t.ends.Since(before.ends),
 	}
 }

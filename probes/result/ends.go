@@ -22,5 +22,14 @@ func (e *Ends) Add(o Ends) {
 	}
 }
 
+// Since returns by how much each count grew. One that fell is not known to have grown.
+func (e Ends) Since(before Ends) Ends {
+	was := before.Manners()
+	for i, m := range e.Manners() {
+		*m.Count = max(*m.Count-*was[i].Count, 0)
+	}
+	return e
+}
+
 // Told is how many connections it counts.
 func (e Ends) Told() int64 { return e.Orderly + e.Reset + e.ResetHere + e.Silent }
